@@ -1,0 +1,12 @@
+//! System calls that no safe crate has: device-mapper, partitions of a live disk, swap, discard.
+//!
+//! In: open files, paths and plain values. Out: plain values or the kernel's error number as an
+//! [`std::io::Error`]. This is the only crate of the project with `unsafe` code, so a wrapper does
+//! one call and decides nothing.
+
+pub mod block;
+pub mod dm;
+mod ioctl;
+pub mod machine;
+pub mod partition;
+pub mod swap;
