@@ -1,0 +1,68 @@
+//! The volatile disk, open and locked for as long as it is being set up.
+
+use crate::root::named;
+use nix::fcntl::{Flock, FlockArg};
+use std::{
+    fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, sync::mpsc, thread, time::Duration,
+};
+
+/// A disk under an exclusive lock.
+///
+/// The lock is the convention by which udevd leaves a disk alone (systemd's `BLOCK_DEVICE_LOCKING`):
+/// without it udevd re-reads the table at the wrong moment and adds the partitions itself. It is held
+/// to the end of the process, so that the re-read, which a close after writing sets off, comes when
+/// everything is in use and finds nothing to change.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    file: Flock<File>,
+    /// The kernel refuses this open when the disk, or a part of it, is mounted, mapped or swapped to.
+    alone: Option<File>,
+}
+
+impl Claim {
+    /// Opens and locks the disk, waiting at most `patience` for the lock.
+    ///
+    /// # Errors
+    /// `EBUSY` when the disk is in use, `TimedOut` when somebody keeps it locked.
+    pub(crate) fn take(path: &Path, patience: Duration) -> io::Result<Self> {
+        let open =
+            |flags| File::options().read(true).write(flags == 0).custom_flags(flags).open(path);
+        let file = open(0).map_err(|e| named(path, &e))?;
+        let file = lock(file, patience).map_err(|e| named(path, &e))?;
+        let alone = open(nix::libc::O_EXCL).map_err(|e| named(path, &e))?;
+        Ok(Self { file, alone: Some(alone) })
+    }
+
+    /// Returns the open disk.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives up the exclusive open, which would keep swap and device-mapper from the partitions; the
+    /// lock stays.
+    pub(crate) fn let_partitions_be_claimed(&mut self) {
+        self.alone = None;
+    }
+}
+
+fn lock(file: File, patience: Duration) -> io::Result<Flock<File>> {
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(locked) => return Ok(locked),
+        Err((file, nix::Error::EWOULDBLOCK)) => file,
+        Err((_, error)) => return Err(error.into()),
+    };
+    // flock(2) knows no time limit, so another thread waits in it. When the limit passes, that thread
+    // ends with the process.
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
+        let _ = send.send(locked);
+    });
+    match receive.recv_timeout(patience) {
+        Ok(locked) => Ok(locked?),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("somebody else has had it locked for {} s", patience.as_secs()),
+        )),
+    }
+}

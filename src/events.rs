@@ -1,0 +1,92 @@
+//! Waits until something about the devices changes, never longer than asked.
+//!
+//! Three sources: the kernel's own uevents (a disk or partition was added, after its partitions were
+//! read), new nodes in `/dev`, and udev's records (a link such as `/dev/disk/by-id/x`, or the type
+//! of a partition). Listening begins before the first look, so nothing is missed between the two.
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        inotify::{AddWatchFlags, InitFlags, Inotify},
+        socket::{
+            AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv,
+            socket,
+        },
+    },
+};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    time::Instant,
+};
+
+/// What is listened to.
+#[derive(Debug)]
+pub(crate) struct Events {
+    nodes: Inotify,
+    uevents: Option<OwnedFd>,
+}
+
+impl Events {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the kernel has no inotify. Without uevents (a container) the nodes alone must do.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let appears = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        nodes.add_watch("/dev", appears)?;
+        // Without udev there is no such folder.
+        let _ = nodes.add_watch("/run/udev/data", appears);
+        Ok(Self { nodes, uevents: kernel_uevents().ok() })
+    }
+
+    /// Waits for the next change and returns true, or for `deadline` and returns false.
+    ///
+    /// # Errors
+    /// What `poll` reports, other than an interruption.
+    pub(crate) fn wait(&self, deadline: Instant) -> io::Result<bool> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Rounded up: a wait that ends a moment early would spin for the rest of it.
+            let left = left.as_millis().saturating_add(u128::from(!left.is_zero()));
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut sources = vec![PollFd::new(self.nodes.as_fd(), PollFlags::POLLIN)];
+            sources.extend(self.uevents.iter().map(|u| PollFd::new(u.as_fd(), PollFlags::POLLIN)));
+            match poll(&mut sources, timeout) {
+                Ok(0) if Instant::now() >= deadline => return Ok(false),
+                Ok(0) | Err(nix::Error::EINTR) => {}
+                Ok(_) => {
+                    self.drain();
+                    return Ok(true);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Takes everything that has come; what it was does not matter, the caller looks again.
+    fn drain(&self) {
+        while self.nodes.read_events().is_ok() {}
+        let mut message = [0; 8192];
+        if let Some(uevents) = &self.uevents {
+            // ENOBUFS means that some were lost: the caller looks again all the same.
+            while matches!(
+                recv(uevents.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT),
+                Ok(_) | Err(nix::Error::ENOBUFS)
+            ) {}
+        }
+    }
+}
+
+/// Opens the kernel's multicast group 1, where uevents go before udev has seen them.
+fn kernel_uevents() -> nix::Result<OwnedFd> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        SockProtocol::NetlinkKObjectUEvent,
+    )?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 1))?;
+    Ok(socket)
+}

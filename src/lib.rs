@@ -1,0 +1,24 @@
+//! What the init stage of Ebbtide is to do, as pure planning.
+//!
+//! ```text
+//! kernel command line, init.conf ─parse→ Options ──┐
+//! /proc /sys /dev ─(observe, in the binary)→ Observed ┴─plan→ Plan | Refusal
+//! ```
+//! Text and plain data flow in; a list of [`step::Step`]s, or a [`refusal::Refusal`] that names the
+//! thing, what was wanted and what was found, flows out. Nothing here opens, waits or writes: the
+//! binary does, and it has no choices left.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod discover;
+mod division;
+pub mod layout;
+pub mod observed;
+pub mod options;
+pub mod plan;
+pub mod refusal;
+pub mod role;
+pub mod step;

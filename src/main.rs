@@ -1,0 +1,134 @@
+//! The init stage of Ebbtide: observe, plan, apply.
+//!
+//! In: the machine that is starting. Out: `/dev/mapper/dmroot`, swap, and lines in the kernel log;
+//! or an exit status of 1 and a line that says why not.
+
+#![forbid(unsafe_code)]
+
+mod apply;
+mod arguments;
+mod claim;
+mod events;
+mod kernel;
+mod kmsg;
+mod observe;
+mod root;
+
+use arguments::Command;
+use ebbtide_init::{
+    options::Options,
+    plan::{Outcome, Plan, plan},
+    refusal::Refusal,
+};
+use root::Root;
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+    time::Instant,
+};
+
+fn main() -> ExitCode {
+    let command = match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(usage) => {
+            let _ = writeln!(io::stderr(), "ebbtide-init: {usage}\nTry: ebbtide-init --help");
+            return ExitCode::from(2);
+        }
+    };
+    let result = match command {
+        Command::Help => print(arguments::HELP),
+        Command::Version => print(concat!("ebbtide-init ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Root => {
+            kmsg::init();
+            set_up_root()
+        }
+        Command::Plan { root, command_line } => dry_run(&Root::at(root), command_line),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+/// Prints an error with its causes, and what can be done, on one line: a console is short.
+fn report(error: &(dyn Error + 'static)) {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        line = format!("{line} ({})", refusal.hint());
+    }
+    if log::max_level() == log::LevelFilter::Off {
+        let _ = writeln!(io::stderr(), "ebbtide-init: {line}");
+    } else {
+        log::error!("{line}");
+    }
+}
+
+fn read_options(root: &Root, command_line: Option<String>) -> Result<Options, Box<dyn Error>> {
+    let command_line = command_line.map_or_else(|| root.read("proc/cmdline"), Ok)?;
+    Ok(Options::parse(&command_line, &root.read("etc/ebbtide/init.conf")?)?)
+}
+
+fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Box<dyn Error>> {
+    let options = read_options(root, command_line)?;
+    let plan = plan(&options, &observe::observe(root, &options)?)?;
+    print(&plan.to_string())
+}
+
+fn set_up_root() -> Result<(), Box<dyn Error>> {
+    let began = Instant::now();
+    let root = Root::at("/");
+    let options = read_options(&root, None)?;
+    if options.wanted {
+        // The kernel loads the module on this, where it can; what came of it is observed.
+        let _ = kernel::control().and_then(|control| control.find_target("snapshot"));
+    }
+    let plan = plan_when_ready(&root, &options)?;
+    log::info!("{}", plan.outcome);
+    for note in &plan.notes {
+        log::warn!("{note}");
+    }
+    apply::apply(&plan, &mut kernel::Linux::new(options.timeout))?;
+    match plan.outcome {
+        Outcome::NotWanted | Outcome::Already { .. } => print(&format!("{}\n", plan.outcome)),
+        Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
+            log::info!("/dev/mapper/dmroot is ready after {} ms", began.elapsed().as_millis());
+            Ok(())
+        }
+    }
+}
+
+/// Plans as soon as the disks are there; the bound begins anew when it is another disk that is
+/// waited for.
+fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Box<dyn Error>> {
+    let events = events::Events::listen()?;
+    let mut waiting_for = None;
+    let mut deadline = Instant::now();
+    loop {
+        let refusal = match plan(options, &observe::observe(root, options)?) {
+            Err(refusal) if refusal.may_pass() => refusal,
+            decided => return Ok(decided?),
+        };
+        let role = refusal.role();
+        if waiting_for != Some(role) {
+            log::info!("waiting up to {} s for the {role} disk", options.timeout.as_secs());
+            deadline = Instant::now() + options.timeout;
+            waiting_for = Some(role);
+        }
+        if !events.wait(deadline)? {
+            return Err(refusal.into());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Looks at the machine: `/proc`, `/sys`, `/dev` and udev's records below a given root.
+//!
+//! In: a [`Root`] and the options (for the paths that they name). Out: [`Observed`]. No disk is
+//! read; a disk's node is opened once, see [`is_ready`].
+
+use crate::root::Root;
+use ebbtide_format::{
+    guid::Guid,
+    units::{Bytes, Sectors},
+};
+use ebbtide_init::{
+    observed::{Disk, Identifiers, Link, Mapped, Mapper, Observed, Partition, Usage},
+    options::{Choice, MAPPED_ROOT, Options},
+    role::Role,
+};
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path};
+
+/// Looks at everything once.
+///
+/// # Errors
+/// When `/sys/class/block` cannot be listed or the kernel has no random bytes.
+pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
+    let users = Users::read(root)?;
+    let mut disks = Vec::new();
+    let mut mapped = Vec::new();
+    for name in names(root, Path::new("sys/class/block"))? {
+        let sys = format!("sys/class/block/{name}");
+        if root.has(format!("{sys}/dm")) {
+            mapped.push(Mapped {
+                name: line(root, &format!("{sys}/dm/name"))?,
+                uuid: line(root, &format!("{sys}/dm/uuid"))?,
+                device: name,
+            });
+        } else if !root.has(format!("{sys}/partition")) && is_disk(&name) && is_ready(root, &name) {
+            disks.push(disk(root, &users, name)?);
+        }
+    }
+    Ok(Observed {
+        page: ebbtide_sys::machine::page_size(),
+        identifiers: identifiers()?,
+        mapper: mapper(root),
+        link: link(root),
+        paths: paths(root, options),
+        disks,
+        mapped,
+    })
+}
+
+/// Devices in memory and drives with a removable medium are never a disk of ours.
+fn is_disk(name: &str) -> bool {
+    let family = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    !matches!(family, "ram" | "zram" | "fd" | "sr")
+}
+
+/// Tells whether the kernel has finished with a new disk.
+///
+/// A node in `/dev` is there before the partitions are. Opening it waits for the scan of the
+/// partition table (both hold the disk's `open_mutex`), and fails while the disk is not open to
+/// anyone yet; without this a partitioned root could be seen as one without partitions.
+fn is_ready(root: &Root, name: &str) -> bool {
+    fs::File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(root.path(format!("dev/{name}")))
+        .is_ok()
+}
+
+fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
+    let sys = format!("sys/class/block/{name}");
+    let mut partitions = Vec::new();
+    for part in names(root, Path::new(&sys))? {
+        let below = format!("{sys}/{part}");
+        if root.has(format!("{below}/partition")) {
+            partitions.push(partition(root, users, &below, part)?);
+        }
+    }
+    partitions.sort_by_key(|p| p.index);
+    let number = line(root, &format!("{sys}/dev"))?;
+    let serial = Some(line(root, &format!("{sys}/serial"))?).filter(|serial| !serial.is_empty());
+    Ok(Disk {
+        size: Sectors(value(root, &format!("{sys}/size"))?),
+        block: Bytes(value(root, &format!("{sys}/queue/logical_block_size"))?),
+        read_only: value(root, &format!("{sys}/ro"))? != 0,
+        discards: value(root, &format!("{sys}/queue/discard_max_bytes"))? != 0,
+        serial,
+        usage: users.of(root, &sys, &name, &number)?,
+        partitions,
+        number,
+        name,
+    })
+}
+
+fn partition(root: &Root, users: &Users, sys: &str, name: String) -> io::Result<Partition> {
+    let number = line(root, &format!("{sys}/dev"))?;
+    let uevent = root.read(format!("{sys}/uevent"))?;
+    let label = uevent.lines().find_map(|l| l.strip_prefix("PARTNAME=")).map(str::to_string);
+    let record = root.read(format!("run/udev/data/b{number}"))?;
+    let kind = record.lines().find_map(|l| l.strip_prefix("E:ID_PART_ENTRY_TYPE="));
+    Ok(Partition {
+        index: u32::try_from(value(root, &format!("{sys}/partition"))?).unwrap_or(0),
+        size: Sectors(value(root, &format!("{sys}/size"))?),
+        read_only: value(root, &format!("{sys}/ro"))? != 0,
+        label,
+        kind: kind.and_then(Guid::parse),
+        usage: users.of(root, sys, &name, &number)?,
+        number,
+        name,
+    })
+}
+
+/// Who uses devices, as the kernel lists it.
+struct Users {
+    swaps: String,
+    mounts: String,
+}
+
+impl Users {
+    fn read(root: &Root) -> io::Result<Self> {
+        Ok(Self { swaps: root.read("proc/swaps")?, mounts: root.read("proc/self/mountinfo")? })
+    }
+
+    fn of(&self, root: &Root, sys: &str, name: &str, number: &str) -> io::Result<Option<Usage>> {
+        let path = format!("/dev/{name}");
+        if self.swaps.lines().any(|l| l.split_whitespace().next() == Some(&path)) {
+            return Ok(Some(Usage::Swap));
+        }
+        // mountinfo: ID PARENT MAJOR:MINOR ROOT MOUNTPOINT …
+        let fields = |l: &str| {
+            let mut fields = l.split(' ').skip(2);
+            Some((fields.next()? == number, fields.nth(1)?.to_string()))
+        };
+        if let Some((_, place)) = self.mounts.lines().filter_map(fields).find(|(same, _)| *same) {
+            return Ok(Some(Usage::MountedAt(place)));
+        }
+        let holder = names(root, Path::new(&format!("{sys}/holders")))?.into_iter().next();
+        Ok(holder.map(Usage::HeldBy))
+    }
+}
+
+fn mapper(root: &Root) -> Mapper {
+    match (root.has("sys/module/dm_mod"), root.has("sys/module/dm_snapshot")) {
+        (_, true) => Mapper::Ready,
+        (true, false) => Mapper::WithoutSnapshot,
+        (false, false) => Mapper::Absent,
+    }
+}
+
+fn link(root: &Root) -> Option<Link> {
+    let path = root.path(format!("dev/mapper/{MAPPED_ROOT}"));
+    match fs::read_link(&path) {
+        Ok(to) => Some(file_name(&to).map_or(Link::Other, Link::To)),
+        Err(_) => path.symlink_metadata().is_ok().then_some(Link::Other),
+    }
+}
+
+/// Follows the links that the options name, `/dev/disk/by-id/x` for one.
+fn paths(root: &Root, options: &Options) -> Vec<(String, String)> {
+    let follow = |role: Role| match options.choice(role) {
+        Choice::Path(path) => {
+            let link = fs::read_link(root.path(path.trim_start_matches('/'))).ok()?;
+            Some((path.clone(), file_name(&link)?))
+        }
+        _ => None,
+    };
+    Role::ALL.into_iter().filter_map(follow).collect()
+}
+
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+fn identifiers() -> io::Result<Identifiers> {
+    let mut bytes = [[0; 16]; 5];
+    ebbtide_sys::machine::random_identifier(bytes.as_flattened_mut())?;
+    let [disk, swap, cow, swap_area, mapped] = bytes.map(Guid::from_random);
+    Ok(Identifiers { disk, swap, cow, swap_area, mapped })
+}
+
+/// Lists a directory in order; one that is not there is empty.
+fn names(root: &Root, below: &Path) -> io::Result<Vec<String>> {
+    let path = root.path(below);
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(crate::root::named(&path, &error)),
+    };
+    let mut names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn line(root: &Root, below: &str) -> io::Result<String> {
+    Ok(root.read(below)?.trim().to_string())
+}
+
+/// Reads a number; a file that is missing or holds none counts as 0.
+fn value(root: &Root, below: &str) -> io::Result<u64> {
+    Ok(line(root, below)?.parse().unwrap_or(0))
+}
