@@ -1,0 +1,32 @@
+#!/bin/bash
+# Puts ebbtide-init, its settings, its udev rules and the modules that it needs into an initramfs of dracut.
+
+# called by dracut
+check() {
+    require_binaries ebbtide-init || return 1
+    return 0
+}
+
+# The rules of "dm" keep udev's record of the device over switch_root; without them systemd waits for it for ever.
+depends() {
+    echo dm
+}
+
+# called by dracut
+installkernel() {
+    hostonly='' instmods dm_mod dm_snapshot virtio_pci virtio_blk xen-blkfront
+}
+
+# called by dracut
+install() {
+    inst_multiple ebbtide-init modprobe
+    inst_multiple -o /etc/ebbtide/init.conf
+    inst_rules 50-ebbtide.rules
+    if dracut_module_included "systemd"; then
+        inst_simple "$moddir/ebbtide-root.service" "$systemdsystemunitdir/ebbtide-root.service"
+        $SYSTEMCTL -q --root "$initdir" add-requires initrd-root-device.target ebbtide-root.service
+    else
+        inst_simple "$moddir/ebbtide-root.sh" /lib/ebbtide-root.sh
+        inst_rules "$moddir/70-ebbtide-root.rules"
+    fi
+}
