@@ -1,0 +1,125 @@
+//! `cargo xtask images`: recipes flow in, bootable images below `target/vm-images` flow out.
+//!
+//! Every image is kept under a hash of all that went into it, so asking again costs next to nothing.
+
+mod base;
+mod cache;
+mod debian;
+mod disk;
+mod fingerprint;
+mod initramfs;
+mod kernel;
+mod modules;
+mod recipe;
+mod stage;
+mod vmlinux;
+
+use std::fs;
+use std::path::PathBuf;
+
+use cache::{Cache, Force};
+use recipe::Recipe;
+use tempfile::TempPath;
+
+use crate::failure::{Context, Failure, Result};
+use crate::setup;
+use crate::workspace::{self, Linking};
+
+/// What `images` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    names: Vec<String>,
+    force: bool,
+    list: bool,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut options = Options::default();
+        for arg in args {
+            match arg.as_str() {
+                "--force" => options.force = true,
+                "--list" => options.list = true,
+                other if other.starts_with('-') => {
+                    return Err(Failure::usage(format!("images: unknown option {other}")));
+                }
+                name => options.names.push(name.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Runs the verb.
+pub(crate) fn main(args: &[String]) -> Result<()> {
+    let options = Options::parse(args)?;
+    if options.list {
+        for name in recipe::names()? {
+            let path = cache::base().join(&name);
+            println!(
+                "{name:<24} {}",
+                if path.join("cmdline").is_file() { "built" } else { "not built" }
+            );
+        }
+        return Ok(());
+    }
+    let names = if options.names.is_empty() { recipe::names()? } else { options.names };
+    setup::ensure()?;
+    let force = Force::new(options.force);
+    for name in &names {
+        println!("{}", build(name, &force)?.display());
+    }
+    Ok(())
+}
+
+/// Makes sure that these images are there and made from what the repository holds now.
+#[expect(dead_code, reason = "called by the verbs that boot machines")]
+pub(crate) fn ensure(names: &[&str]) -> Result<()> {
+    setup::ensure()?;
+    names.iter().try_for_each(|name| build(name, &Force::new(false)).map(drop))
+}
+
+/// Builds one image where it is missing or outdated, and returns its folder.
+fn build(name: &str, force: &Force) -> Result<PathBuf> {
+    let recipe = recipe::read(name)?;
+    let recipe_file = recipe::folder().join(format!("{name}.toml"));
+    let image = cache::base().join(name);
+    let (guest, inputs, cmdline) = match &recipe {
+        Recipe::Stage(stage) => {
+            let guest = guest(Linking::Static)?;
+            let inputs = stage::fingerprint(stage, &guest)?;
+            (guest, inputs, &stage.cmdline)
+        }
+        Recipe::Debian(debian) => {
+            let guest = guest(Linking::Dynamic)?;
+            let inputs = debian::fingerprint(&guest)?;
+            (guest, inputs, &debian.cmdline)
+        }
+    };
+    let hash = inputs.file("recipe", &recipe_file)?.digest();
+    if !force.is_wanted() && cache::is_current(name, &hash) {
+        return Ok(image);
+    }
+    let cache = Cache::lock()?;
+    cache.entry(name, &hash, force, |folder, log| {
+        match &recipe {
+            Recipe::Stage(stage) => stage::build(stage, &guest, &cache, force, folder, log)?,
+            Recipe::Debian(debian) => debian::build(debian, &guest, &cache, force, folder, log)?,
+        }
+        let path = folder.join("cmdline");
+        fs::write(&path, format!("{cmdline}\n"))
+            .context(|| format!("cannot write {}", path.display()))
+    })?;
+    cache.publish(name, &hash)?;
+    Ok(image)
+}
+
+/// Builds the guest and returns a copy of its own: the next cargo may replace the binary at any moment, and hash and
+/// image must be of the same one.
+fn guest(linking: Linking) -> Result<TempPath> {
+    let built = workspace::build_guest(linking)?;
+    let copy =
+        tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
+    fs::copy(&built, copy.path()).context(|| format!("cannot copy {}", built.display()))?;
+    Ok(copy.into_temp_path())
+}

@@ -1,0 +1,53 @@
+//! Tasks of the repository: `cargo xtask VERB`.
+
+mod failure;
+mod images;
+mod install;
+mod process;
+mod setup;
+mod workspace;
+
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  setup                           install the system packages that the tasks need
+  images [NAME…] [--force]        build the virtual machine images (all without a NAME)
+  images --list                   say which images there are
+  install --root DIR [--binary FILE]
+                                  install the guest below DIR (`/` is this system)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure::report(&failure);
+            if failure.is_usage() {
+                eprint!("\n{USAGE}");
+                return ExitCode::from(2);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((verb, rest)) = args.split_first() else {
+        return Err(Failure::usage("which verb?"));
+    };
+    match verb.as_str() {
+        "setup" => setup::main(rest),
+        "install" => install::main(rest),
+        "images" => images::main(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(Failure::usage(format!("there is no verb `{other}`"))),
+    }
+}
