@@ -4,7 +4,7 @@ use ebbtide_init::{
     plan::Plan,
     step::{Step, Undo},
 };
-use std::{error::Error, fmt, io};
+use std::{fmt, io};
 
 /// Whatever carries steps out: the kernel, or a stand-in for a test.
 pub(crate) trait Kernel {
@@ -15,7 +15,6 @@ pub(crate) trait Kernel {
 }
 
 /// A step that failed, and what could not be taken back after it.
-#[derive(Debug)]
 pub(crate) struct ApplyError {
     number: usize,
     of: usize,
@@ -34,9 +33,10 @@ impl fmt::Display for ApplyError {
     }
 }
 
-impl Error for ApplyError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
+impl ApplyError {
+    /// Returns why the step failed.
+    pub(crate) fn cause(&self) -> &io::Error {
+        &self.cause
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn takes_finished_steps_back_last_first() {
         let mut kernel = Script { fails: vec!["link /dev/mapper/dmroot"], ..Script::default() };
-        let error = apply(&three_steps(), &mut kernel).unwrap_err();
+        let error = apply(&three_steps(), &mut kernel).err().unwrap();
         assert_eq!(error.to_string(), "step 3/3 failed: link /dev/mapper/dmroot");
         assert_eq!(kernel.said[3..], ["swap off vdc1", "take /run/ebbtide/cow/vdc2 away"]);
     }
@@ -121,7 +121,7 @@ mod tests {
     fn reports_both_errors_and_goes_on_undoing() {
         let fails = vec!["link /dev/mapper/dmroot", "swap off vdc1"];
         let mut kernel = Script { fails, ..Script::default() };
-        let error = apply(&three_steps(), &mut kernel).unwrap_err();
+        let error = apply(&three_steps(), &mut kernel).err().unwrap();
         assert!(error.to_string().contains("could not swap off vdc1 after it"), "{error}");
         assert_eq!(kernel.said.last().unwrap(), "take /run/ebbtide/cow/vdc2 away");
     }

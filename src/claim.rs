@@ -1,9 +1,13 @@
 //! The volatile disk, open and locked for as long as it is being set up.
 
-use crate::root::named;
+use crate::{events::Events, root::named};
 use nix::fcntl::{Flock, FlockArg};
 use std::{
-    fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, sync::mpsc, thread, time::Duration,
+    fs::File,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::{Duration, Instant},
 };
 
 /// A disk under an exclusive lock.
@@ -28,7 +32,7 @@ impl Claim {
         let open =
             |flags| File::options().read(true).write(flags == 0).custom_flags(flags).open(path);
         let file = open(0).map_err(|e| named(path, &e))?;
-        let file = lock(file, patience).map_err(|e| named(path, &e))?;
+        let file = lock(file, path, patience).map_err(|e| named(path, &e))?;
         let alone = open(nix::libc::O_EXCL).map_err(|e| named(path, &e))?;
         Ok(Self { file, alone: Some(alone) })
     }
@@ -45,24 +49,20 @@ impl Claim {
     }
 }
 
-fn lock(file: File, patience: Duration) -> io::Result<Flock<File>> {
-    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(locked) => return Ok(locked),
-        Err((file, nix::Error::EWOULDBLOCK)) => file,
-        Err((_, error)) => return Err(error.into()),
-    };
-    // flock(2) knows no time limit, so another thread waits in it. When the limit passes, that thread
-    // ends with the process.
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
-        let _ = send.send(locked);
-    });
-    match receive.recv_timeout(patience) {
-        Ok(locked) => Ok(locked?),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("somebody else has had it locked for {} s", patience.as_secs()),
-        )),
+/// Takes the lock as soon as its owner closes the disk: that is when the owner's lock ends, and the
+/// kernel reports it, while a blocking flock(2) would know no bound.
+fn lock(mut file: File, path: &Path, patience: Duration) -> io::Result<Flock<File>> {
+    let deadline = Instant::now() + patience;
+    let closing = Events::closing(path)?;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((file, nix::Error::EWOULDBLOCK)) => file,
+            Err((_, error)) => return Err(error.into()),
+        };
+        if !closing.wait(deadline)? {
+            let text = format!("somebody else has had it locked for {} s", patience.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
     }
 }

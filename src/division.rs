@@ -83,7 +83,8 @@ impl Division<'_> {
             steps.push(Step::Mark(Marker::Cow(self.partition_name(COW_INDEX))));
         }
         for (index, extent) in self.partitions() {
-            steps.push(Step::AddPartition { disk: disk(), index, extent });
+            let device = self.partition_name(index);
+            steps.push(Step::AddPartition { disk: disk(), index, device, extent });
         }
         steps
     }

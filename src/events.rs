@@ -17,6 +17,7 @@ use nix::{
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
     time::Instant,
 };
 
@@ -41,6 +42,16 @@ impl Events {
         Ok(Self { nodes, uevents: kernel_uevents().ok() })
     }
 
+    /// Begins to listen for somebody closing a device.
+    ///
+    /// # Errors
+    /// When the kernel has no inotify, or there is no such device.
+    pub(crate) fn closing(device: &Path) -> io::Result<Self> {
+        let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        nodes.add_watch(device, AddWatchFlags::IN_CLOSE)?;
+        Ok(Self { nodes, uevents: None })
+    }
+
     /// Waits for the next change and returns true, or for `deadline` and returns false.
     ///
     /// # Errors
@@ -49,7 +60,9 @@ impl Events {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // Rounded up: a wait that ends a moment early would spin for the rest of it.
-            let left = left.as_millis().saturating_add(u128::from(!left.is_zero()));
+            let left = left.as_secs() * 1000
+                + u64::from(left.subsec_millis())
+                + u64::from(!left.is_zero());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             let mut sources = vec![PollFd::new(self.nodes.as_fd(), PollFlags::POLLIN)];
             sources.extend(self.uevents.iter().map(|u| PollFd::new(u.as_fd(), PollFlags::POLLIN)));

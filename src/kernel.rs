@@ -10,7 +10,7 @@ use ebbtide_format::{
 use ebbtide_init::{
     layout::Extent,
     options::MAPPED_ROOT,
-    step::{Marker, Step, Target, Undo},
+    step::{MARKERS, Marker, Step, Target, Undo},
 };
 use ebbtide_sys::{block, dm::Control, partition, swap};
 use std::{
@@ -41,13 +41,13 @@ impl Linux {
 
     /// Adds a partition. Somebody may have read the new table and added it before us; then it has to
     /// be the same.
-    fn add_partition(&mut self, disk: &str, index: u32, extent: Extent) -> io::Result<()> {
+    fn add_partition(&mut self, device: &str, index: u32, extent: Extent) -> io::Result<()> {
         if let Some(claim) = &mut self.claim {
             claim.let_partitions_be_claimed();
         }
         match partition::add(self.claimed()?, index, extent.start.0..extent.end().0) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                let found = known_partition(disk, index);
+                let found = known_partition(device);
                 if found == Some((extent.start.sectors(), extent.length.sectors())) {
                     Ok(())
                 } else {
@@ -82,7 +82,9 @@ impl Kernel for Linux {
             Step::RemovePartition { index, .. } => partition::remove(self.claimed()?, *index),
             Step::WriteTable { table, .. } => self.write_table(table),
             Step::Mark(marker) => mark(marker),
-            Step::AddPartition { disk, index, extent } => self.add_partition(disk, *index, *extent),
+            Step::AddPartition { device, index, extent, .. } => {
+                self.add_partition(device, *index, *extent)
+            }
             Step::WriteSwap { device, area, length } => write_swap(device, *area, *length),
             Step::ClearStore { device, length } => {
                 write_start(&node(device), &vec![0; length.0 as usize])
@@ -131,21 +133,26 @@ fn discard(disk: &File, size: Sectors) -> io::Result<()> {
     Ok(())
 }
 
-fn known_partition(disk: &str, index: u32) -> Option<(Sectors, Sectors)> {
-    let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let disk = Path::new("/sys/class/block").join(disk);
-    fs::read_dir(disk).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find_map(|part| {
-        (number(part.join("partition"))? == u64::from(index)).then_some(())?;
-        Some((Sectors(number(part.join("start"))?), Sectors(number(part.join("size"))?)))
-    })
+fn known_partition(device: &str) -> Option<(Sectors, Sectors)> {
+    let number = |what| {
+        let path = format!("/sys/class/block/{device}/{what}");
+        fs::read_to_string(path).ok()?.trim().parse().ok().map(Sectors)
+    };
+    Some((number("start")?, number("size")?))
 }
 
 fn mark(marker: &Marker) -> io::Result<()> {
     let path = PathBuf::from(marker.to_string());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| named(folder, &e))?;
-    }
+    make_folder(Path::new(MARKERS))?;
+    make_folder(path.parent().unwrap_or(Path::new(MARKERS)))?;
     File::create(&path).map(drop).map_err(|e| named(&path, &e))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(named(path, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn write_swap(device: &str, area: SwapArea, length: Bytes) -> io::Result<()> {
@@ -207,7 +214,7 @@ fn link(target: &Target) -> io::Result<()> {
         Target::Device(device) => format!("../{device}"),
     };
     let path = link_path();
-    fs::create_dir_all("/dev/mapper")?;
+    make_folder(Path::new("/dev/mapper"))?;
     match symlink(&to, &path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if fs::read_link(&path).is_ok_and(|found| found == Path::new(&to)) {

@@ -9,6 +9,7 @@ mod apply;
 mod arguments;
 mod claim;
 mod events;
+mod failure;
 mod kernel;
 mod kmsg;
 mod observe;
@@ -18,11 +19,10 @@ use arguments::Command;
 use ebbtide_init::{
     options::Options,
     plan::{Outcome, Plan, plan},
-    refusal::Refusal,
 };
+use failure::Failure;
 use root::Root;
 use std::{
-    error::Error,
     io::{self, Write},
     process::ExitCode,
     time::Instant,
@@ -47,47 +47,37 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&*error);
+        Err(failure) => {
+            report(&failure);
             ExitCode::FAILURE
         }
     }
 }
 
-fn print(text: &str) -> Result<(), Box<dyn Error>> {
+fn print(text: &str) -> Result<(), Failure> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Prints an error with its causes, and what can be done, on one line: a console is short.
-fn report(error: &(dyn Error + 'static)) {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    if let Some(refusal) = error.downcast_ref::<Refusal>() {
-        line = format!("{line} ({})", refusal.hint());
-    }
+fn report(failure: &Failure) {
     if log::max_level() == log::LevelFilter::Off {
-        let _ = writeln!(io::stderr(), "ebbtide-init: {line}");
+        let _ = writeln!(io::stderr(), "ebbtide-init: {failure}");
     } else {
-        log::error!("{line}");
+        log::error!("{failure}");
     }
 }
 
-fn read_options(root: &Root, command_line: Option<String>) -> Result<Options, Box<dyn Error>> {
+fn read_options(root: &Root, command_line: Option<String>) -> Result<Options, Failure> {
     let command_line = command_line.map_or_else(|| root.read("proc/cmdline"), Ok)?;
     Ok(Options::parse(&command_line, &root.read("etc/ebbtide/init.conf")?)?)
 }
 
-fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Box<dyn Error>> {
+fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Failure> {
     let options = read_options(root, command_line)?;
     let plan = plan(&options, &observe::observe(root, &options)?)?;
     print(&plan.to_string())
 }
 
-fn set_up_root() -> Result<(), Box<dyn Error>> {
+fn set_up_root() -> Result<(), Failure> {
     let began = Instant::now();
     let root = Root::at("/");
     let options = read_options(&root, None)?;
@@ -104,7 +94,10 @@ fn set_up_root() -> Result<(), Box<dyn Error>> {
     match plan.outcome {
         Outcome::NotWanted | Outcome::Already { .. } => print(&format!("{}\n", plan.outcome)),
         Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
-            log::info!("/dev/mapper/dmroot is ready after {} ms", began.elapsed().as_millis());
+            log::info!(
+                "/dev/mapper/dmroot is ready after {} ms",
+                began.elapsed().as_micros() as u64 / 1000
+            );
             Ok(())
         }
     }
@@ -112,7 +105,7 @@ fn set_up_root() -> Result<(), Box<dyn Error>> {
 
 /// Plans as soon as the disks are there; the bound begins anew when it is another disk that is
 /// waited for.
-fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Box<dyn Error>> {
+fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Failure> {
     let events = events::Events::listen()?;
     let mut waiting_for = None;
     let mut deadline = Instant::now();

@@ -71,10 +71,11 @@ fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
     for part in names(root, Path::new(&sys))? {
         let below = format!("{sys}/{part}");
         if root.has(format!("{below}/partition")) {
-            partitions.push(partition(root, users, &below, part)?);
+            let partition = partition(root, users, &below, part)?;
+            let at = partitions.partition_point(|p: &Partition| p.index < partition.index);
+            partitions.insert(at, partition);
         }
     }
-    partitions.sort_by_key(|p| p.index);
     let number = line(root, &format!("{sys}/dev"))?;
     let serial = Some(line(root, &format!("{sys}/serial"))?).filter(|serial| !serial.is_empty());
     Ok(Disk {
@@ -184,10 +185,13 @@ fn names(root: &Root, below: &Path) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(crate::root::named(&path, &error)),
     };
-    let mut names = entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<Vec<_>>>()?;
-    names.sort();
+    // Short lists, kept in order as they grow: a sort would be a percent of the whole binary.
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let at = names.partition_point(|other: &String| *other < name);
+        names.insert(at, name);
+    }
     Ok(names)
 }
 

@@ -110,7 +110,7 @@ impl Default for Options {
 }
 
 /// An option that cannot be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OptionError {
     /// Where it stands: the kernel command line, or a line of the file.
     pub place: Place,
@@ -135,6 +135,13 @@ impl fmt::Display for Place {
             Self::CommandLine => f.write_str("kernel command line"),
             Self::ConfLine(line) => write!(f, "init.conf line {line}"),
         }
+    }
+}
+
+/// The text of the error: derived code would be larger than the errors are worth.
+impl fmt::Debug for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -9,7 +9,7 @@ use core::fmt;
 use ebbtide_format::units::{Bytes, Chunk, Sectors};
 
 /// Why there is no plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// A disk is not there (yet).
     Missing {
@@ -185,6 +185,13 @@ impl Refusal {
             Self::MappedByOther { .. } => "remove it with dmsetup, or find out who made it",
             Self::LinkTaken { .. } => "remove /dev/mapper/dmroot, or find out who made it",
         }
+    }
+}
+
+/// The text of the error: derived code would be larger than the errors are worth.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Step {
         disk: String,
         /// Number of the partition.
         index: u32,
+        /// Name that the kernel gives it.
+        device: String,
         /// Where it is.
         extent: Extent,
     },
@@ -186,7 +188,7 @@ impl fmt::Display for Step {
             }
             Self::WriteTable { disk, .. } => write!(f, "write partition table to {disk}"),
             Self::Mark(marker) => write!(f, "mark {marker}"),
-            Self::AddPartition { disk, index, extent } => {
+            Self::AddPartition { disk, index, extent, .. } => {
                 write!(f, "add partition {index} to {disk}, {} at {}", extent.length, extent.start)
             }
             Self::WriteSwap { device, .. } => write!(f, "write swap header to {device}"),

@@ -11,7 +11,11 @@
 //! used one by one here, after checks of our own, with identifiers that come from outside.
 
 use crate::{guid::Guid, units::LogicalBlock};
-use alloc::{boxed::Box, string::String, vec, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use core::fmt;
 use gpt::{
     disk::LogicalBlockSize,
@@ -68,7 +72,6 @@ pub struct Ends {
 }
 
 /// Why there is no table.
-#[derive(Debug)]
 pub enum TableError {
     /// The disk is smaller than the two ends; both in blocks.
     DiskTooSmall {
@@ -91,7 +94,14 @@ pub enum TableError {
     /// Two partitions share a block.
     Overlap(u32, u32),
     /// The `gpt` crate did not take it.
-    Gpt(Box<dyn std::error::Error + Send + Sync>),
+    Gpt(String),
+}
+
+/// The text of the error: derived code would be larger than the errors are worth.
+impl fmt::Debug for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for TableError {
@@ -106,19 +116,12 @@ impl fmt::Display for TableError {
                 "partition {number} is not inside the usable blocks {first_usable} to {last_usable}"
             ),
             Self::Overlap(a, b) => write!(f, "partitions {a} and {b} overlap"),
-            Self::Gpt(_) => f.write_str("partition table could not be built"),
+            Self::Gpt(cause) => write!(f, "partition table could not be built: {cause}"),
         }
     }
 }
 
-impl std::error::Error for TableError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Gpt(cause) => Some(&**cause),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for TableError {}
 
 /// Returns the blocks that the entries take at each end.
 #[must_use]
@@ -151,9 +154,7 @@ impl Table {
         };
         let mut disk = TwoEnds::new(self.block, self.blocks);
         let whole = u32::try_from(self.blocks - 1).unwrap_or(u32::MAX);
-        ProtectiveMBR::with_lb_size(whole)
-            .overwrite_lba0(&mut disk)
-            .map_err(|e| TableError::Gpt(Box::new(e)))?;
+        ProtectiveMBR::with_lb_size(whole).overwrite_lba0(&mut disk).map_err(gpt_error)?;
         let description = Header {
             signature: String::from("EFI PART"),
             revision: (1, 0),
@@ -172,17 +173,17 @@ impl Table {
         };
         let header =
             |primary| HeaderBuilder::from_header(&description).primary(primary).build(block);
-        let mut primary = header(true).map_err(|e| TableError::Gpt(Box::new(e)))?;
-        let mut backup = header(false).map_err(|e| TableError::Gpt(Box::new(e)))?;
+        let mut primary = header(true).map_err(gpt_error)?;
+        let mut backup = header(false).map_err(gpt_error)?;
         for entry in &self.entries {
             for start in [primary.part_start, backup.part_start] {
                 partition(entry)
                     .write_to_device(&mut disk, u64::from(entry.number) - 1, start, block, ENTRY)
-                    .map_err(|e| TableError::Gpt(Box::new(e)))?;
+                    .map_err(gpt_error)?;
             }
         }
-        backup.write_backup(&mut disk, block).map_err(|e| TableError::Gpt(Box::new(e)))?;
-        primary.write_primary(&mut disk, block).map_err(|e| TableError::Gpt(Box::new(e)))?;
+        backup.write_backup(&mut disk, block).map_err(gpt_error)?;
+        primary.write_primary(&mut disk, block).map_err(gpt_error)?;
         Ok(disk.ends)
     }
 
@@ -209,6 +210,11 @@ impl Table {
         }
         Ok((first_usable, last_usable))
     }
+}
+
+/// Writing to memory does not fail; whatever the crate says all the same is passed on as text.
+fn gpt_error(cause: impl fmt::Display) -> TableError {
+    TableError::Gpt(cause.to_string())
 }
 
 fn uuid(guid: Guid) -> uuid::Uuid {
