@@ -4,7 +4,7 @@
 //! instead. A disk is never opened for this: names, serials, sizes and partitions come from sysfs.
 
 use crate::{
-    observed::{Disk, Observed, Partition},
+    observed::{Disk, Observed, Partition, Usage},
     options::{Choice, Options},
     refusal::Refusal,
     role::Role,
@@ -51,6 +51,12 @@ impl<'a> Device<'a> {
     #[must_use]
     pub fn block(&self) -> Bytes {
         self.disk.block
+    }
+
+    /// Returns who uses it.
+    #[must_use]
+    pub fn usage(&self) -> Option<&'a Usage> {
+        self.partition.map_or(&self.disk.usage, |p| &p.usage).as_ref()
     }
 
     /// Tells whether it can only be read.

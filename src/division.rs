@@ -22,7 +22,7 @@ use ebbtide_format::{
 pub(crate) const SIGNATURES_END: Bytes = Bytes::kib(68);
 
 /// Numbers of the partitions: 1 is swap, 2 is the store, also when there is no swap.
-const SWAP_INDEX: u32 = 1;
+pub(crate) const SWAP_INDEX: u32 = 1;
 pub(crate) const COW_INDEX: u32 = 2;
 
 /// The volatile disk and how it is divided.

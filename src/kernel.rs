@@ -10,6 +10,7 @@ use ebbtide_format::{
 use ebbtide_init::{
     layout::Extent,
     options::MAPPED_ROOT,
+    plan::UUID_PREFIX,
     step::{MARKERS, Marker, Step, Target, Undo},
 };
 use ebbtide_sys::{block, dm::Control, partition, swap};
@@ -89,6 +90,7 @@ impl Kernel for Linux {
             Step::ClearStore { device, length } => {
                 write_start(&node(device), &vec![0; length.0 as usize])
             }
+            Step::RemoveUnstarted => control()?.remove(MAPPED_ROOT),
             Step::Map { snapshot, uuid } => map(snapshot, uuid),
             Step::Occupy { at, length } => rewrite(&mapped_node()?, *at, *length),
             Step::SwapOn { device } => swap::on(&node(device)),
@@ -171,7 +173,21 @@ fn write_start(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// behind.
 fn map(snapshot: &Snapshot, uuid: &str) -> io::Result<()> {
     let control = control()?;
-    control.create(MAPPED_ROOT, uuid)?;
+    match control.create(MAPPED_ROOT, uuid) {
+        // Without a table a device is not in sysfs, so nobody could see what an earlier run left.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            let found = control.info(MAPPED_ROOT)?;
+            if found.has_table || !found.uuid.starts_with(UUID_PREFIX) {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("{error}; found \"{}\"", found.uuid),
+                ));
+            }
+            control.remove(MAPPED_ROOT)?;
+            control.create(MAPPED_ROOT, uuid)?;
+        }
+        other => other?,
+    }
     let started = control
         .load(MAPPED_ROOT, snapshot.size.0, Snapshot::TARGET, &snapshot.arguments())
         .and_then(|()| control.resume(MAPPED_ROOT));
@@ -186,7 +202,7 @@ fn map(snapshot: &Snapshot, uuid: &str) -> io::Result<()> {
 }
 
 fn mapped_node() -> io::Result<PathBuf> {
-    Ok(node(&format!("dm-{}", control()?.minor(MAPPED_ROOT)?)))
+    Ok(node(&format!("dm-{}", control()?.info(MAPPED_ROOT)?.minor)))
 }
 
 /// Reads a range and writes it back, past the page cache: a cached write could wait until after the
@@ -210,7 +226,7 @@ fn rewrite(path: &Path, at: Bytes, length: Bytes) -> io::Result<()> {
 /// Makes the link; udev may have made the same one.
 fn link(target: &Target) -> io::Result<()> {
     let to = match target {
-        Target::Mapped => format!("../dm-{}", control()?.minor(MAPPED_ROOT)?),
+        Target::Mapped => format!("../dm-{}", control()?.info(MAPPED_ROOT)?.minor),
         Target::Device(device) => format!("../{device}"),
     };
     let path = link_path();

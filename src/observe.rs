@@ -29,6 +29,8 @@ pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
             mapped.push(Mapped {
                 name: line(root, &format!("{sys}/dm/name"))?,
                 uuid: line(root, &format!("{sys}/dm/uuid"))?,
+                // Without a table in operation a device has no size.
+                started: value(root, &format!("{sys}/size"))? != 0,
                 device: name,
             });
         } else if !root.has(format!("{sys}/partition")) && is_disk(&name) && is_ready(root, &name) {

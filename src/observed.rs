@@ -136,4 +136,6 @@ pub struct Mapped {
     pub uuid: String,
     /// Name below `/dev`.
     pub device: String,
+    /// Whether it is in operation: a run that was cut can leave a device that never started.
+    pub started: bool,
 }

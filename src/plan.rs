@@ -2,9 +2,9 @@
 
 use crate::{
     discover::{self, Device},
-    division::{COW_INDEX, SIGNATURES_END, divide},
+    division::{COW_INDEX, SIGNATURES_END, SWAP_INDEX, divide},
     layout::Purpose,
-    observed::{Disk, Link, Mapped, Mapper, Observed},
+    observed::{Disk, Link, Mapped, Mapper, Observed, Partition, Usage},
     options::{MAPPED_ROOT, Options, Overflow},
     refusal::Refusal,
     role::Role,
@@ -108,9 +108,41 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     if !options.wanted {
         return Ok(Plan { outcome: Outcome::NotWanted, notes: vec![], steps: vec![] });
     }
-    if let Some(mapped) = observed.mapped.iter().find(|m| m.name == MAPPED_ROOT) {
-        return already_mapped(mapped, options, observed);
+    match observed.mapped.iter().find(|m| m.name == MAPPED_ROOT) {
+        Some(mapped) if mapped.started => already_mapped(mapped, options, observed),
+        Some(mapped) => over_unstarted(mapped, options, observed),
+        None => unmapped(options, observed),
     }
+}
+
+/// An earlier run was cut before its device started: begin again, with that device out of the way.
+fn over_unstarted(
+    mapped: &Mapped,
+    options: &Options,
+    observed: &Observed,
+) -> Result<Plan, Refusal> {
+    check_ours(mapped)?;
+    let mut rest = observed.clone();
+    rest.mapped.retain(|m| m != mapped);
+    let held = Some(Usage::HeldBy(mapped.device.clone()));
+    for disk in &mut rest.disks {
+        let parts = disk.partitions.iter_mut().map(|p| &mut p.usage);
+        parts.chain([&mut disk.usage]).filter(|usage| **usage == held).for_each(|u| *u = None);
+    }
+    let mut plan = unmapped(options, &rest)?;
+    plan.steps.insert(0, Step::RemoveUnstarted);
+    Ok(plan)
+}
+
+fn check_ours(mapped: &Mapped) -> Result<(), Refusal> {
+    if mapped.uuid.starts_with(UUID_PREFIX) {
+        return Ok(());
+    }
+    let (uuid, device) = (mapped.uuid.clone(), mapped.device.clone());
+    Err(Refusal::MappedByOther { uuid, device })
+}
+
+fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     let root = discover::find(Role::Root, options, observed)?;
     let link = format!("{}, the root", root.name());
     match &observed.link {
@@ -138,24 +170,15 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     }
 }
 
-/// A run that was cut after the mapping left no link: that much is still to do, and the first chunks
-/// may not be occupied yet.
+/// Ours from an earlier run: nothing to do, unless that run was cut before its last steps.
 fn already_mapped(
     mapped: &Mapped,
     options: &Options,
     observed: &Observed,
 ) -> Result<Plan, Refusal> {
-    if !mapped.uuid.starts_with(UUID_PREFIX) {
-        let (uuid, device) = (mapped.uuid.clone(), mapped.device.clone());
-        return Err(Refusal::MappedByOther { uuid, device });
-    }
+    check_ours(mapped)?;
     let steps = match &observed.link {
-        None => discover::find(Role::Root, options, observed)
-            .ok()
-            .and_then(|root| occupy(root, options))
-            .into_iter()
-            .chain([Step::Link { target: Target::Mapped }])
-            .collect(),
+        None => rest_of_a_cut_run(options, observed),
         Some(Link::To(device)) if *device != mapped.device => {
             return Err(Refusal::LinkTaken {
                 found: format!("a link to {device}"),
@@ -166,6 +189,19 @@ fn already_mapped(
     };
     let outcome = Outcome::Already { device: mapped.device.clone() };
     Ok(Plan { outcome, notes: vec![], steps })
+}
+
+/// Everything that follows the mapping. The swap header was written before it.
+fn rest_of_a_cut_run(options: &Options, observed: &Observed) -> Vec<Step> {
+    let root = discover::find(Role::Root, options, observed).ok();
+    let swap = discover::find(Role::Volatile, options, observed).ok().and_then(|volatile| {
+        let free = |p: &&Partition| p.index == SWAP_INDEX && p.usage.is_none();
+        volatile.disk.partitions.iter().find(free)
+    });
+    let mut steps: Vec<_> = root.and_then(|root| occupy(root, options)).into_iter().collect();
+    steps.extend(swap.map(|partition| Step::SwapOn { device: partition.name.clone() }));
+    steps.push(Step::Link { target: Target::Mapped });
+    steps
 }
 
 /// A writable root: the link leads to it, and a volatile disk, if there is one, gives swap.
@@ -200,6 +236,11 @@ fn over_snapshot(
         Mapper::Absent => return Err(Refusal::NoMapper),
         Mapper::WithoutSnapshot => return Err(Refusal::NoSnapshotTarget),
         Mapper::Ready => {}
+    }
+    // A snapshot wants its origin for itself, also when it only reads it.
+    if let Some(usage) = root.usage().cloned() {
+        let (disk, part) = (root.disk.name.clone(), root.name().to_string());
+        return Err(Refusal::InUse { role: Role::Root, disk, part, usage });
     }
     let volatile = discover::find(Role::Volatile, options, observed)?;
     let disk = checked_disk(volatile, root, options, observed)?;
@@ -270,7 +311,12 @@ fn checked_disk<'a>(
     let parts = disk.partitions.iter().map(|p| (&p.name, &p.usage));
     for (part, usage) in core::iter::once((&disk.name, &disk.usage)).chain(parts) {
         if let Some(usage) = usage.clone() {
-            return Err(Refusal::InUse { disk: disk.name.clone(), part: part.clone(), usage });
+            return Err(Refusal::InUse {
+                role: Role::Volatile,
+                disk: disk.name.clone(),
+                part: part.clone(),
+                usage,
+            });
         }
     }
     Ok(disk)

@@ -55,8 +55,10 @@ pub enum Refusal {
         /// The disk.
         disk: String,
     },
-    /// The volatile disk, or a part of it, is in use.
+    /// A disk that has to be free, or a part of it, is in use.
     InUse {
+        /// Which.
+        role: Role,
         /// The disk.
         disk: String,
         /// The part that is in use; the disk itself for the whole.
@@ -140,7 +142,9 @@ impl Refusal {
     #[must_use]
     pub const fn role(&self) -> Role {
         match self {
-            Self::Missing { role, .. } | Self::Ambiguous { role, .. } => *role,
+            Self::Missing { role, .. }
+            | Self::Ambiguous { role, .. }
+            | Self::InUse { role, .. } => *role,
             Self::NoRootPartition { .. }
             | Self::RootNotInBlocks { .. }
             | Self::NoMapper
@@ -150,7 +154,6 @@ impl Refusal {
             Self::SameDevice { .. }
             | Self::NotAWholeDisk { .. }
             | Self::ReadOnly { .. }
-            | Self::InUse { .. }
             | Self::BlockSize { .. }
             | Self::TooSmall { .. }
             | Self::ChunkBelowBlock { .. }
@@ -174,7 +177,9 @@ impl Refusal {
                 "give the whole disk; everything on it may be overwritten"
             }
             Self::ReadOnly { .. } => "attach the volatile disk writable",
-            Self::InUse { .. } => "unmount it, or give another disk with ebbtide.volatile=",
+            Self::InUse { .. } => {
+                "stop using it, or name another disk with ebbtide.root= or ebbtide.volatile="
+            }
             Self::BlockSize { .. } => "attach the disk with another logical block size",
             Self::TooSmall { .. } => "enlarge the disk on the host, or lower ebbtide.swap=",
             Self::ChunkBelowBlock { .. } => "raise ebbtide.chunk=",
@@ -236,10 +241,10 @@ impl fmt::Display for Refusal {
             Self::ReadOnly { disk } => {
                 write!(f, "volatile disk {disk}: wanted a writable disk; found a read-only one")
             }
-            Self::InUse { disk, part, usage } => {
+            Self::InUse { role, disk, part, usage } => {
                 write!(
                     f,
-                    "volatile disk {disk}: wanted a disk that nobody uses; found {part} {usage}"
+                    "{role} disk {disk}: wanted a disk that nobody uses; found {part} {usage}"
                 )
             }
             Self::BlockSize { disk, found } => write!(

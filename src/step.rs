@@ -98,6 +98,8 @@ pub enum Step {
         /// Bytes to write.
         length: Bytes,
     },
+    /// Removes a mapped root that never started, which an earlier run has left.
+    RemoveUnstarted,
     /// Maps the snapshot.
     Map {
         /// Its table.
@@ -169,6 +171,7 @@ impl Step {
             Self::Claim { .. }
             | Self::Discard { .. }
             | Self::RemovePartition { .. }
+            | Self::RemoveUnstarted
             | Self::WriteTable { .. }
             | Self::WriteSwap { .. }
             | Self::ClearStore { .. }
@@ -193,6 +196,7 @@ impl fmt::Display for Step {
             }
             Self::WriteSwap { device, .. } => write!(f, "write swap header to {device}"),
             Self::ClearStore { device, length } => write!(f, "clear {length} of {device}"),
+            Self::RemoveUnstarted => write!(f, "remove {MAPPED_ROOT}, which never started"),
             Self::Map { snapshot, .. } => write!(f, "map {MAPPED_ROOT}: {snapshot}"),
             Self::Occupy { at, length } => {
                 write!(f, "rewrite {length} of {MAPPED_ROOT} at {at} with themselves")

@@ -1,3 +1,8 @@
 //! Boots machines and looks at what the init stage made of them.
 
+mod debian;
+mod faults;
+mod machine;
+mod refusals;
 mod stage;
+mod waiting;

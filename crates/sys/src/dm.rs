@@ -23,6 +23,8 @@ const TABLE_LOAD: u8 = 9;
 const TABLE_STATUS: u8 = 12;
 const GET_TARGET_VERSION: u8 = 17;
 
+const ACTIVE_TABLE: u32 = 1 << 5;
+const INACTIVE_TABLE: u32 = 1 << 6;
 const BUFFER_FULL: u32 = 1 << 8;
 const DEFERRED_REMOVE: u32 = 1 << 17;
 const PRIMARY_SOURCE: u32 = 0x0040 << 16;
@@ -78,6 +80,17 @@ pub struct Status {
     pub sectors: u64,
     /// The target's own text.
     pub text: String,
+}
+
+/// What a mapped device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Its minor number: it is `/dev/dm-MINOR`.
+    pub minor: u32,
+    /// Its identifier, empty for none.
+    pub uuid: String,
+    /// Whether it has a table, in operation or loaded.
+    pub has_table: bool,
 }
 
 /// The control node of device-mapper.
@@ -146,16 +159,20 @@ impl Control {
         self.call(DEV_REMOVE, &mut message)
     }
 
-    /// Returns the minor number of a device: it is `/dev/dm-MINOR`.
+    /// Returns what a device is.
     ///
     /// # Errors
     /// `ENXIO` when there is none of that name.
-    pub fn minor(&self, name: &str) -> io::Result<u32> {
+    pub fn info(&self, name: &str) -> io::Result<Info> {
         let mut message = Message::new(name, "")?;
         self.call(DEV_STATUS, &mut message)?;
-        // `huge_encode_dev` of the kernel's include/linux/kdev_t.h.
-        let dev = message.header.dev;
-        Ok(((dev & 0xff) | ((dev >> 12) & 0xf_ff00)) as u32)
+        let header = &message.header;
+        Ok(Info {
+            // `huge_encode_dev` of the kernel's include/linux/kdev_t.h.
+            minor: ((header.dev & 0xff) | ((header.dev >> 12) & 0xf_ff00)) as u32,
+            uuid: text(&header.uuid),
+            has_table: header.flags & (ACTIVE_TABLE | INACTIVE_TABLE) != 0,
+        })
     }
 
     /// Returns the status of the first target of a device, or `None` when it has no table.

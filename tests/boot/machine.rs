@@ -1,0 +1,41 @@
+//! The machines that the tests boot.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
+use tempfile::NamedTempFile;
+use vmtest::{Disk, Image, Qemu, Size};
+
+/// Name of the mapped root in device-mapper.
+pub(crate) const MAPPED: &str = "dmroot";
+
+/// A Debian guest: its root read-only, and a volatile disk that its root cannot fill.
+pub(crate) fn debian(image: &Image) -> Qemu {
+    Qemu::boot(image)
+        .root(Disk::read_only(image.root()))
+        .volatile(Disk::empty(Size::gib(2)))
+        .gives_up_at("Generating \"/run/initramfs/rdsosreport.txt\"")
+}
+
+/// The init stage alone, with a small root.
+pub(crate) fn stage(image: &Image) -> Qemu {
+    Qemu::boot(image).root(Disk::read_only(image.root())).volatile(Disk::empty(Size::mib(512)))
+}
+
+/// Returns the image's root on a disk of another size; the file system keeps its own.
+pub(crate) fn small_root(image: &Image, size: Size) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
+    fs::copy(image.root(), file.path()).expect("the root is copied");
+    let root = File::options().write(true).open(file.path()).expect("the copy opens");
+    root.set_len(size.as_bytes()).expect("the copy is resized");
+    file
+}
+
+/// Returns the checksum of a file, by another program than ours.
+pub(crate) fn sha256(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg(path).output().expect("sha256sum runs");
+    assert!(output.status.success(), "sha256sum {}", path.display());
+    String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or_default().to_string()
+}
