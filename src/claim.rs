@@ -1,14 +1,8 @@
 //! The volatile disk, open and locked for as long as it is being set up.
 
-use crate::{events::Events, root::named};
-use nix::fcntl::{Flock, FlockArg};
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use crate::root::named;
+use ebbtide_sys::lock;
+use std::{fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 /// A disk under an exclusive lock.
 ///
@@ -18,7 +12,7 @@ use std::{
 /// everything is in use and finds nothing to change.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    file: Flock<File>,
+    file: File,
     /// The kernel refuses this open when the disk, or a part of it, is mounted, mapped or swapped to.
     alone: Option<File>,
 }
@@ -32,7 +26,7 @@ impl Claim {
         let open =
             |flags| File::options().read(true).write(flags == 0).custom_flags(flags).open(path);
         let file = open(0).map_err(|e| named(path, &e))?;
-        let file = lock(file, path, patience).map_err(|e| named(path, &e))?;
+        lock::exclusive(&file, patience).map_err(|e| named(path, &e))?;
         let alone = open(nix::libc::O_EXCL).map_err(|e| named(path, &e))?;
         Ok(Self { file, alone: Some(alone) })
     }
@@ -46,23 +40,5 @@ impl Claim {
     /// lock stays.
     pub(crate) fn let_partitions_be_claimed(&mut self) {
         self.alone = None;
-    }
-}
-
-/// Takes the lock as soon as its owner closes the disk: that is when the owner's lock ends, and the
-/// kernel reports it, while a blocking flock(2) would know no bound.
-fn lock(mut file: File, path: &Path, patience: Duration) -> io::Result<Flock<File>> {
-    let deadline = Instant::now() + patience;
-    let closing = Events::closing(path)?;
-    loop {
-        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(locked) => return Ok(locked),
-            Err((file, nix::Error::EWOULDBLOCK)) => file,
-            Err((_, error)) => return Err(error.into()),
-        };
-        if !closing.wait(deadline)? {
-            let text = format!("somebody else has had it locked for {} s", patience.as_secs());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-        }
     }
 }

@@ -99,6 +99,12 @@ pub fn find<'a>(
     }
 }
 
+/// Tells whether a disk, or a part of it, answers to the choice for `role`, be it one of several.
+#[must_use]
+pub fn may_be(role: Role, disk: &Disk, options: &Options, observed: &Observed) -> bool {
+    candidates(role, options.choice(role), observed).iter().any(|d| d.disk.name == disk.name)
+}
+
 fn candidates<'a>(role: Role, choice: &Choice, observed: &'a Observed) -> Vec<Device<'a>> {
     let whole = |disk| Device { disk, partition: None };
     let disks = observed.disks.iter().filter(|disk| disk.size.0 > 0);
@@ -174,10 +180,17 @@ fn root_partition(disk: &Disk) -> Result<Device<'_>, Refusal> {
         [parts().filter(is_kind).collect(), parts().filter(is_named).collect(), parts().collect()];
     match choices.iter().find(|found| !found.is_empty()).map(Vec::as_slice) {
         Some([partition]) => Ok(Device { disk, partition: Some(partition) }),
-        _ => Err(Refusal::NoRootPartition {
-            disk: disk.name.clone(),
-            found: parts().map(describe_partition).collect::<Vec<_>>().join(", "),
-        }),
+        several => {
+            let names = |found: &[&Partition]| {
+                found.iter().map(|p| describe_partition(p)).collect::<Vec<_>>().join(", ")
+            };
+            let disk = disk.name.clone();
+            let marked = several.filter(|_| !(choices[0].is_empty() && choices[1].is_empty()));
+            Err(match marked {
+                Some(found) => Refusal::SeveralRootPartitions { disk, found: names(found) },
+                None => Refusal::NoRootPartition { disk, found: names(&choices[2]) },
+            })
+        }
     }
 }
 

@@ -40,11 +40,11 @@ pub(crate) fn divide<'a>(
     let block = LogicalBlock::from_bytes(disk.block.0)
         .ok_or_else(|| Refusal::BlockSize { disk: disk.name.clone(), found: disk.block })?;
     let layout = layout::layout(disk.size, block, options.swap, purpose).map_err(
-        |TooSmall { swap, needed }| Refusal::TooSmall {
+        |TooSmall { swap, cow, needed }| Refusal::TooSmall {
             disk: disk.name.clone(),
             found: disk.size,
             swap,
-            cow: layout::MIN_COW,
+            cow,
             needed,
         },
     )?;

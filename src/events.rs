@@ -17,7 +17,6 @@ use nix::{
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
     time::Instant,
 };
 
@@ -40,16 +39,6 @@ impl Events {
         // Without udev there is no such folder.
         let _ = nodes.add_watch("/run/udev/data", appears);
         Ok(Self { nodes, uevents: kernel_uevents().ok() })
-    }
-
-    /// Begins to listen for somebody closing a device.
-    ///
-    /// # Errors
-    /// When the kernel has no inotify, or there is no such device.
-    pub(crate) fn closing(device: &Path) -> io::Result<Self> {
-        let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        nodes.add_watch(device, AddWatchFlags::IN_CLOSE)?;
-        Ok(Self { nodes, uevents: None })
     }
 
     /// Waits for the next change and returns true, or for `deadline` and returns false.

@@ -62,6 +62,8 @@ pub enum Purpose {
 pub struct TooSmall {
     /// The swap that was asked for; what `auto` comes to is never the reason.
     pub swap: Bytes,
+    /// The least room for copy-on-write, 0 where none is wanted.
+    pub cow: Bytes,
     /// What the disk must have at the least.
     pub needed: Bytes,
 }
@@ -84,7 +86,10 @@ pub fn layout(
         SwapSize::Auto => Bytes(0),
         SwapSize::Fixed(size) => size,
     };
-    let too_small = || TooSmall { swap: asked, needed: needed(block, asked, least) };
+    if purpose == Purpose::SwapOnly && swap == SwapSize::Fixed(Bytes(0)) {
+        return Ok(Layout { swap: None, cow: None });
+    }
+    let too_small = || TooSmall { swap: asked, cow: least, needed: needed(block, asked, least) };
     let room = room(size, block).filter(|room| room.0 >= least.0).ok_or_else(too_small)?;
     let swap = match swap {
         SwapSize::Auto => auto_swap(size.bytes(), Bytes(room.0 - least.0)),

@@ -93,7 +93,7 @@ fn set_up_root() -> Result<(), Failure> {
     apply::apply(&plan, &mut kernel::Linux::new(options.timeout))?;
     match plan.outcome {
         Outcome::NotWanted | Outcome::Already { .. } => print(&format!("{}\n", plan.outcome)),
-        Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
+        Outcome::Rest { .. } | Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
             log::info!(
                 "/dev/mapper/dmroot is ready after {} ms",
                 began.elapsed().as_micros() as u64 / 1000

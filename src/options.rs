@@ -162,21 +162,24 @@ impl Options {
     /// Reads both texts; either may be empty.
     ///
     /// # Errors
-    /// The first option that is unknown or malformed.
+    /// The first option that is unknown or malformed, if the root is ours at all.
     pub fn parse(command_line: &str, conf: &str) -> Result<Self, OptionError> {
-        let mut options = Self::default();
+        let words = words(command_line);
+        let root = words.iter().rev().find_map(|word| word.strip_prefix("root="));
+        let wanted = root.and_then(|root| root.rsplit('/').next()) == Some(MAPPED_ROOT);
+        let mut options = Self { wanted, ..Self::default() };
+        if !wanted {
+            // Somebody else's boot; a mistake in our settings is no reason to end it.
+            return Ok(options);
+        }
         for (at, line) in conf.lines().enumerate() {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
                 options.set(Place::ConfLine(at + 1), line)?;
             }
         }
-        for word in words(command_line) {
-            if let Some(root) = word.strip_prefix("root=") {
-                options.wanted = root.rsplit('/').next() == Some(MAPPED_ROOT);
-            } else if let Some(statement) = word.strip_prefix(PREFIX) {
-                options.set(Place::CommandLine, statement)?;
-            }
+        for statement in words.iter().filter_map(|word| word.strip_prefix(PREFIX)) {
+            options.set(Place::CommandLine, statement)?;
         }
         Ok(options)
     }
@@ -302,18 +305,19 @@ mod tests {
 
     #[test]
     fn quotes_keep_blanks_together() {
-        let options = Options::parse("ebbtide.root=\"PARTLABEL=my root\" x", "").unwrap();
+        let options =
+            Options::parse("root=dmroot ebbtide.root=\"PARTLABEL=my root\" x", "").unwrap();
         assert_eq!(options.root, Choice::PartLabel("my root".into()));
     }
 
     #[test]
     fn an_error_names_the_place_the_found_and_the_wanted() {
-        let error = Options::parse("ebbtide.chunk=5000", "").unwrap_err();
+        let error = Options::parse("root=dmroot ebbtide.chunk=5000", "").unwrap_err();
         assert_eq!(
             error.to_string(),
             "kernel command line: found \"chunk=5000\"; wanted a power of two from 4K to 1M"
         );
-        let error = Options::parse("", "swap=1G\nspeed=high").unwrap_err();
+        let error = Options::parse("root=dmroot", "swap=1G\nspeed=high").unwrap_err();
         assert_eq!(error.place, Place::ConfLine(2));
         assert!(error.to_string().contains("speed=high"), "{error}");
     }
@@ -340,8 +344,8 @@ mod tests {
             "volatile=/tmp/x",
             "colour=red",
         ] {
-            assert!(Options::parse("", statement).is_err(), "{statement}");
-            let word = alloc::format!("ebbtide.{statement}");
+            assert!(Options::parse("root=dmroot", statement).is_err(), "{statement}");
+            let word = alloc::format!("root=dmroot ebbtide.{statement}");
             assert!(Options::parse(&word, "").is_err(), "{word}");
         }
     }

@@ -47,6 +47,11 @@ pub enum Outcome {
         /// What `/dev/mapper/dmroot` leads to.
         device: String,
     },
+    /// The root is there from an earlier run that was cut; the rest of it is done now.
+    Rest {
+        /// What `/dev/mapper/dmroot` leads to.
+        device: String,
+    },
     /// A read-only root becomes writable through a snapshot.
     Snapshot {
         /// The root.
@@ -76,6 +81,9 @@ impl fmt::Display for Outcome {
                     f,
                     "nothing to do: /dev/mapper/{MAPPED_ROOT} is there already, it is {device}"
                 )
+            }
+            Self::Rest { device } => {
+                write!(f, "{device} is mapped by an earlier run that was cut; the rest is done now")
             }
             Self::Snapshot { root, size, volatile, room } => write!(
                 f,
@@ -131,6 +139,9 @@ fn over_unstarted(
     }
     let mut plan = unmapped(options, &rest)?;
     plan.steps.insert(0, Step::RemoveUnstarted);
+    if let Outcome::Already { device } = plan.outcome {
+        plan.outcome = Outcome::Direct { root: device };
+    }
     Ok(plan)
 }
 
@@ -144,7 +155,11 @@ fn check_ours(mapped: &Mapped) -> Result<(), Refusal> {
 
 fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     let root = discover::find(Role::Root, options, observed)?;
-    let link = format!("{}, the root", root.name());
+    let link = if root.read_only() {
+        "the mapped device".to_string()
+    } else {
+        format!("{}, the root", root.name())
+    };
     match &observed.link {
         Some(Link::To(device)) if device == root.name() && !root.read_only() => {
             return Ok(Plan {
@@ -187,7 +202,9 @@ fn already_mapped(
         }
         Some(_) => vec![],
     };
-    let outcome = Outcome::Already { device: mapped.device.clone() };
+    let device = mapped.device.clone();
+    let outcome =
+        if steps.is_empty() { Outcome::Already { device } } else { Outcome::Rest { device } };
     Ok(Plan { outcome, notes: vec![], steps })
 }
 
@@ -244,8 +261,8 @@ fn over_snapshot(
     }
     let volatile = discover::find(Role::Volatile, options, observed)?;
     let disk = checked_disk(volatile, root, options, observed)?;
-    check_blocks(disk, root, options)?;
     let division = divide(disk, options, Purpose::SwapAndCow)?;
+    check_blocks(disk, root, options)?;
     let cow = division.layout.cow.map_or(Bytes(0), |cow| cow.length);
     let (store, notes) = choose_store(root, cow.sectors(), options)?;
     let cow_device = division.partition_name(COW_INDEX);
@@ -290,17 +307,14 @@ fn checked_disk<'a>(
     observed: &Observed,
 ) -> Result<&'a Disk, Refusal> {
     let disk = volatile.disk;
-    let others = [Role::Private, Role::Modules].into_iter().filter_map(|role| {
-        discover::find(role, options, observed).ok().map(|device| (role, device.disk))
-    });
-    for (role, other) in [(Role::Root, root.disk)].into_iter().chain(others) {
-        if other.name == disk.name {
-            return Err(Refusal::SameDevice {
-                device: disk.name.clone(),
-                first: role,
-                second: Role::Volatile,
-            });
-        }
+    // Also one of several that could be the private disk is not to be overwritten.
+    let other = [Role::Private, Role::Modules]
+        .into_iter()
+        .find(|role| discover::may_be(*role, disk, options, observed))
+        .or((root.disk.name == disk.name).then_some(Role::Root));
+    if let Some(first) = other {
+        let device = disk.name.clone();
+        return Err(Refusal::SameDevice { device, first, second: Role::Volatile });
     }
     if let Some(partition) = volatile.partition {
         return Err(Refusal::NotAWholeDisk { device: partition.name.clone() });

@@ -36,6 +36,13 @@ pub enum Refusal {
         /// Its partitions, described.
         found: String,
     },
+    /// Several partitions of the root disk have the type, or the name, of a root.
+    SeveralRootPartitions {
+        /// The disk.
+        disk: String,
+        /// Those partitions, described.
+        found: String,
+    },
     /// One device was found for two roles.
     SameDevice {
         /// The device.
@@ -146,6 +153,7 @@ impl Refusal {
             | Self::Ambiguous { role, .. }
             | Self::InUse { role, .. } => *role,
             Self::NoRootPartition { .. }
+            | Self::SeveralRootPartitions { .. }
             | Self::RootNotInBlocks { .. }
             | Self::NoMapper
             | Self::NoSnapshotTarget
@@ -165,13 +173,15 @@ impl Refusal {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => {
+            Self::Missing { choice: Choice::Auto, .. } => {
                 "attach the disk with that serial, or name it with ebbtide.ROLE=/dev/NAME"
             }
+            Self::Missing { .. } => "attach it, or correct the option",
             Self::Ambiguous { .. } => "give each disk a serial of its own, or name one by its path",
             Self::NoRootPartition { .. } => {
                 "name the partition \"root\" in its table, or give it with ebbtide.root=/dev/NAME"
             }
+            Self::SeveralRootPartitions { .. } => "name one of them with ebbtide.root=/dev/NAME",
             Self::SameDevice { .. } => "give each role a device of its own",
             Self::NotAWholeDisk { .. } => {
                 "give the whole disk; everything on it may be overwritten"
@@ -181,6 +191,7 @@ impl Refusal {
                 "stop using it, or name another disk with ebbtide.root= or ebbtide.volatile="
             }
             Self::BlockSize { .. } => "attach the disk with another logical block size",
+            Self::TooSmall { swap: Bytes(0), .. } => "enlarge the disk on the host",
             Self::TooSmall { .. } => "enlarge the disk on the host, or lower ebbtide.swap=",
             Self::ChunkBelowBlock { .. } => "raise ebbtide.chunk=",
             Self::RootNotInBlocks { .. } => "attach the volatile disk with 512-byte blocks",
@@ -229,6 +240,11 @@ impl fmt::Display for Refusal {
                 "root disk {disk} has partitions and none is the root: wanted the type of a root \
                  partition or the name \"root\"; found {found}"
             ),
+            Self::SeveralRootPartitions { disk, found } => write!(
+                f,
+                "root disk {disk} has several roots: wanted one partition with the type or the name \
+                 of a root; found {found}"
+            ),
             Self::SameDevice { device, first, second } => {
                 write!(
                     f,
@@ -250,6 +266,10 @@ impl fmt::Display for Refusal {
             Self::BlockSize { disk, found } => write!(
                 f,
                 "volatile disk {disk}: wanted logical blocks of 512 or 4096 bytes; found {found}"
+            ),
+            Self::TooSmall { disk, found, swap, cow: Bytes(0), needed } => write!(
+                f,
+                "volatile disk {disk} is {found}; swap of {swap} and the partition table need {needed}"
             ),
             Self::TooSmall { disk, found, swap, cow, needed } => write!(
                 f,

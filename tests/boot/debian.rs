@@ -117,8 +117,10 @@ fn a_udevd_that_died_and_left_its_socket_does_not_hang_the_boot() -> Result<()> 
         for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null) in *systemd-udevd*) kill -9 ${p##*/};; esac; done\n\
         [ -S /run/udev/control ] && echo 'test: udevd is gone, its socket is there' > /dev/kmsg\n";
     let original = include_str!("../../initramfs/local-top");
-    fs::write(&script, original.replacen('\n', &format!("\n{kill}"), 1))
-        .expect("a script is written");
+    // Debian's own last script asks udevd to end, and the boot dies when there is none: start another.
+    let again = "/usr/lib/systemd/systemd-udevd --daemon --resolve-names=never\n";
+    let script_text = original.replacen('\n', &format!("\n{kill}"), 1) + again;
+    fs::write(&script, script_text).expect("a script is written");
     let initrd = folder.path().join("initrd");
     let pack = "chmod +x scripts/local-top/ebbtide; cp \"$1\" initrd; \
         find scripts | cpio --quiet -o -H newc >> initrd";

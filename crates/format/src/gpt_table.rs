@@ -80,6 +80,13 @@ pub enum TableError {
         /// Blocks that the ends and one block between them need.
         wanted: u64,
     },
+    /// The disk has more bytes than 64 bits count.
+    DiskTooLarge {
+        /// Blocks that the disk has.
+        found: u64,
+    },
+    /// A partition of the type that means "not in use".
+    NoType(u32),
     /// A number of 0, past the end of the table, or there twice.
     Number(u32),
     /// A partition that is empty or reaches out of the usable blocks.
@@ -109,6 +116,12 @@ impl fmt::Display for TableError {
         match self {
             Self::DiskTooSmall { found, wanted } => {
                 write!(f, "disk has {found} blocks; a partition table needs {wanted}")
+            }
+            Self::DiskTooLarge { found } => {
+                write!(f, "disk has {found} blocks; their bytes do not fit into 64 bits")
+            }
+            Self::NoType(n) => {
+                write!(f, "partition {n} has the type of an entry that is not in use")
             }
             Self::Number(n) => write!(f, "partition number {n} is not free or not 1 to {ENTRIES}"),
             Self::Outside { number, first_usable, last_usable } => write!(
@@ -193,8 +206,14 @@ impl Table {
                 found: self.blocks,
                 wanted: 4 + 2 * entry_blocks(self.block),
             })?;
+        if self.blocks.checked_mul(self.block.bytes()).is_none() {
+            return Err(TableError::DiskTooLarge { found: self.blocks });
+        }
         for (at, entry) in self.entries.iter().enumerate() {
             let number = entry.number;
+            if entry.type_guid.0 == [0; 16] {
+                return Err(TableError::NoType(number));
+            }
             let twice = self.entries[..at].iter().any(|e| e.number == number);
             if number == 0 || number > ENTRIES || twice {
                 return Err(TableError::Number(number));

@@ -7,6 +7,7 @@
 pub mod block;
 pub mod dm;
 mod ioctl;
+pub mod lock;
 pub mod machine;
 pub mod partition;
 pub mod swap;
