@@ -86,11 +86,13 @@ pub fn layout(
         SwapSize::Auto => Bytes(0),
         SwapSize::Fixed(size) => size,
     };
-    if purpose == Purpose::SwapOnly && swap == SwapSize::Fixed(Bytes(0)) {
-        return Ok(Layout { swap: None, cow: None });
-    }
     let too_small = || TooSmall { swap: asked, cow: least, needed: needed(block, asked, least) };
-    let room = room(size, block).filter(|room| room.0 >= least.0).ok_or_else(too_small)?;
+    let room = match room(size, block).filter(|room| room.0 >= least.0) {
+        Some(room) => room,
+        // Nothing was asked for, so nothing is too small for it.
+        None if asked.0 == 0 && least.0 == 0 => return Ok(Layout { swap: None, cow: None }),
+        None => return Err(too_small()),
+    };
     let swap = match swap {
         SwapSize::Auto => auto_swap(size.bytes(), Bytes(room.0 - least.0)),
         SwapSize::Fixed(_) => {
