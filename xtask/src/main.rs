@@ -1,10 +1,14 @@
 //! Tasks of the repository: `cargo xtask VERB`.
 
+mod bench;
+mod check;
+mod demo;
 mod failure;
 mod images;
 mod install;
 mod process;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -14,11 +18,17 @@ use failure::{Failure, Result};
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
+  demo                            boot a Debian on a read-only root and show what it keeps: nothing
+  test [--tier pure|vm] [--fuzz-seconds N] [FILTER]
+                                  run the tests, all without a tier; FILTER is part of their names
+  check                           formatting, lints, documentation, licences, scripts
   setup                           install the system packages that the tasks need
   images [NAME…] [--force]        build the virtual machine images (all without a NAME)
   images --list                   say which images there are
   install --root DIR [--binary FILE]
                                   install the guest below DIR (`/` is this system)
+  bench [root|size|chunk|all] [--rounds N]
+                                  measure, against a script, goals and the raw device
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +54,10 @@ fn dispatch(args: &[String]) -> Result<()> {
         "setup" => setup::main(rest),
         "install" => install::main(rest),
         "images" => images::main(rest),
+        "bench" => bench::main(rest),
+        "demo" => demo::main(rest),
+        "test" => test::main(rest),
+        "check" => check::main(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::failure::Result;
 use crate::process;
 
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The target of a static binary: naming one keeps its flags from build scripts.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// How the guest binary is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,11 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
+/// Returns the folder that cargo builds in.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Returns a command for the cargo that runs this task, in the root of the repository.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -37,8 +43,7 @@ pub(crate) fn build_guest(linking: Linking) -> Result<PathBuf> {
     if let Some(finished) = std::env::var_os("EBBTIDE_GUEST") {
         return Ok(finished.into());
     }
-    let target_dir =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target_dir = target_dir();
     let mut build = cargo();
     build.args([
         "build",

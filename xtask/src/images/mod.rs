@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use cache::{Cache, Force};
 use recipe::Recipe;
+pub(crate) use recipe::names;
 use tempfile::TempPath;
 
 use crate::failure::{Context, Failure, Result};
@@ -73,7 +74,6 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 }
 
 /// Makes sure that these images are there and made from what the repository holds now.
-#[expect(dead_code, reason = "called by the verbs that boot machines")]
 pub(crate) fn ensure(names: &[&str]) -> Result<()> {
     setup::ensure()?;
     names.iter().try_for_each(|name| build(name, &Force::new(false)).map(drop))
