@@ -85,7 +85,8 @@ impl Options {
 /// Finds the device for `role`; for the root, the partition that holds it.
 ///
 /// # Errors
-/// [`Refusal::Missing`], [`Refusal::Ambiguous`] or [`Refusal::NoRootPartition`].
+/// [`Refusal::Missing`], [`Refusal::Ambiguous`], [`Refusal::NoRootPartition`] or
+/// [`Refusal::SeveralRootPartitions`].
 pub fn find<'a>(
     role: Role,
     options: &Options,

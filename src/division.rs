@@ -76,7 +76,8 @@ impl Division<'_> {
             steps.push(Step::Discard { disk: disk(), size: self.disk.size });
         }
         for partition in &self.disk.partitions {
-            steps.push(Step::RemovePartition { disk: disk(), index: partition.index });
+            let (index, device) = (partition.index, partition.name.clone());
+            steps.push(Step::RemovePartition { disk: disk(), index, device });
         }
         steps.push(Step::WriteTable { disk: disk(), table: self.table(observed) });
         if self.layout.cow.is_some() {

@@ -17,7 +17,8 @@ use nix::{
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    time::Instant,
+    path::Path,
+    time::{Duration, Instant},
 };
 
 /// What is listened to.
@@ -79,6 +80,36 @@ impl Events {
             ) {}
         }
     }
+}
+
+/// Calls `operation` until it is not refused because `device` is open elsewhere, after each close of
+/// it by somebody, for at most `patience`.
+///
+/// A close is reported a moment before it takes effect; the look after a tenth of a second is for that.
+///
+/// # Errors
+/// What the operation reports at last.
+pub(crate) fn when_closed(
+    device: &Path,
+    patience: Duration,
+    operation: impl Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    let busy = |result: &io::Result<()>| {
+        result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+    };
+    let mut result = operation();
+    if !busy(&result) {
+        return result;
+    }
+    let deadline = Instant::now() + patience;
+    let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    nodes.add_watch(device, AddWatchFlags::IN_CLOSE)?;
+    let closing = Events { nodes, uevents: None };
+    while busy(&result) && Instant::now() < deadline {
+        closing.wait(deadline.min(Instant::now() + Duration::from_millis(100)))?;
+        result = operation();
+    }
+    result
 }
 
 /// Opens the kernel's multicast group 1, where uevents go before udev has seen them.

@@ -1,6 +1,6 @@
 //! The steps as system calls.
 
-use crate::{apply::Kernel, claim::Claim, root::named};
+use crate::{apply::Kernel, claim::Claim, events, root::named};
 use ebbtide_format::{
     dm_table::Snapshot,
     gpt_table::Table,
@@ -63,6 +63,12 @@ impl Linux {
         }
     }
 
+    /// Removes a partition; udev may have it open for a look at its content.
+    fn remove_partition(&self, device: &str, index: u32) -> io::Result<()> {
+        let disk = self.claimed()?;
+        events::when_closed(&node(device), self.patience, || partition::remove(disk, index))
+    }
+
     fn write_table(&self, table: &Table) -> io::Result<()> {
         let ends = table.build().map_err(io::Error::other)?;
         let disk = self.claimed()?;
@@ -80,7 +86,7 @@ impl Kernel for Linux {
                 Ok(())
             }
             Step::Discard { size, .. } => discard(self.claimed()?, *size),
-            Step::RemovePartition { index, .. } => partition::remove(self.claimed()?, *index),
+            Step::RemovePartition { index, device, .. } => self.remove_partition(device, *index),
             Step::WriteTable { table, .. } => self.write_table(table),
             Step::Mark(marker) => mark(marker),
             Step::AddPartition { device, index, extent, .. } => {
@@ -104,7 +110,7 @@ impl Kernel for Linux {
 
     fn take_back(&mut self, undo: &Undo) -> io::Result<()> {
         match undo {
-            Undo::RemovePartition { index, .. } => partition::remove(self.claimed()?, *index),
+            Undo::RemovePartition { index, device, .. } => self.remove_partition(device, *index),
             Undo::Unmark(marker) => fs::remove_file(marker.to_string()),
             Undo::Unmap => control()?.remove(MAPPED_ROOT),
             Undo::SwapOff { device } => swap::off(&node(device)),

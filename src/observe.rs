@@ -1,7 +1,7 @@
 //! Looks at the machine: `/proc`, `/sys`, `/dev` and udev's records below a given root.
 //!
 //! In: a [`Root`] and the options (for the paths that they name). Out: [`Observed`]. No disk is
-//! read; a disk's node is opened once, see [`is_ready`].
+//! read; a disk's node is opened once per look, see [`is_ready`].
 
 use crate::root::Root;
 use ebbtide_format::{
@@ -12,6 +12,7 @@ use ebbtide_init::{
     observed::{Disk, Identifiers, Link, Mapped, Mapper, Observed, Partition, Usage},
     options::{Choice, MAPPED_ROOT, Options},
     role::Role,
+    step::Marker,
 };
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -26,7 +27,9 @@ pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
     for name in names(root, Path::new("sys/class/block"))? {
         let sys = format!("sys/class/block/{name}");
         if root.has(format!("{sys}/dm")) {
+            let number = line(root, &format!("{sys}/dev"))?;
             mapped.push(Mapped {
+                usage: users.of(root, &sys, &name, &number)?,
                 name: line(root, &format!("{sys}/dm/name"))?,
                 uuid: line(root, &format!("{sys}/dm/uuid"))?,
                 // Without a table in operation a device has no size.
@@ -42,6 +45,7 @@ pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
         identifiers: identifiers()?,
         mapper: mapper(root),
         link: link(root),
+        ready: root.has(Marker::Ready.to_string().trim_start_matches('/')),
         paths: paths(root, options),
         disks,
         mapped,

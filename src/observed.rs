@@ -19,6 +19,8 @@ pub struct Observed {
     pub mapper: Mapper,
     /// What already stands at `/dev/mapper/dmroot`.
     pub link: Option<Link>,
+    /// Whether an earlier run has left its last marker.
+    pub ready: bool,
     /// Devices that a path of the options leads to, by that path: `/dev/disk/by-id/x` → `vda`.
     pub paths: Vec<(String, String)>,
     /// Whole disks with their partitions, by name.
@@ -138,4 +140,6 @@ pub struct Mapped {
     pub device: String,
     /// Whether it is in operation: a run that was cut can leave a device that never started.
     pub started: bool,
+    /// Who uses it.
+    pub usage: Option<Usage>,
 }

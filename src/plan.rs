@@ -162,6 +162,9 @@ fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     };
     match &observed.link {
         Some(Link::To(device)) if device == root.name() && !root.read_only() => {
+            if !observed.ready {
+                return Ok(direct(root, options, observed));
+            }
             return Ok(Plan {
                 outcome: Outcome::Already { device: device.clone() },
                 notes: vec![],
@@ -192,32 +195,35 @@ fn already_mapped(
     observed: &Observed,
 ) -> Result<Plan, Refusal> {
     check_ours(mapped)?;
-    let steps = match &observed.link {
-        None => rest_of_a_cut_run(options, observed),
-        Some(Link::To(device)) if *device != mapped.device => {
-            return Err(Refusal::LinkTaken {
-                found: format!("a link to {device}"),
-                wanted: mapped.device.clone(),
-            });
-        }
-        Some(_) => vec![],
-    };
+    if let Some(Link::To(device)) = &observed.link
+        && *device != mapped.device
+    {
+        let (found, wanted) = (format!("a link to {device}"), mapped.device.clone());
+        return Err(Refusal::LinkTaken { found, wanted });
+    }
     let device = mapped.device.clone();
-    let outcome =
-        if steps.is_empty() { Outcome::Already { device } } else { Outcome::Rest { device } };
-    Ok(Plan { outcome, notes: vec![], steps })
+    // A link that is none is the node that libdevmapper makes where there is no udev.
+    if observed.link.is_some() && (observed.ready || mapped.usage.is_some()) {
+        return Ok(Plan { outcome: Outcome::Already { device }, notes: vec![], steps: vec![] });
+    }
+    let steps = rest_of_a_cut_run(mapped, options, observed);
+    Ok(Plan { outcome: Outcome::Rest { device }, notes: vec![], steps })
 }
 
-/// Everything that follows the mapping. The swap header was written before it.
-fn rest_of_a_cut_run(options: &Options, observed: &Observed) -> Vec<Step> {
-    let root = discover::find(Role::Root, options, observed).ok();
-    let swap = discover::find(Role::Volatile, options, observed).ok().and_then(|volatile| {
-        let free = |p: &&Partition| p.index == SWAP_INDEX && p.usage.is_none();
-        volatile.disk.partitions.iter().find(free)
-    });
-    let mut steps: Vec<_> = root.and_then(|root| occupy(root, options)).into_iter().collect();
-    steps.extend(swap.map(|partition| Step::SwapOn { device: partition.name.clone() }));
-    steps.push(Step::Link { target: Target::Mapped });
+/// Everything that follows the mapping. The swap header was written before it. A root that is mounted
+/// is not rewritten: its file system may be writing the same blocks.
+fn rest_of_a_cut_run(mapped: &Mapped, options: &Options, observed: &Observed) -> Vec<Step> {
+    let mut steps = vec![];
+    if mapped.usage.is_none() && !observed.ready {
+        let root = discover::find(Role::Root, options, observed).ok();
+        steps.extend(root.and_then(|root| occupy(root, options)));
+        let swap = discover::find(Role::Volatile, options, observed).ok().and_then(|volatile| {
+            let free = |p: &&Partition| p.index == SWAP_INDEX && p.usage.is_none();
+            volatile.disk.partitions.iter().find(free)
+        });
+        steps.extend(swap.map(|partition| Step::SwapOn { device: partition.name.clone() }));
+    }
+    steps.extend([Step::Link { target: Target::Mapped }, Step::Mark(Marker::Ready)]);
     steps
 }
 
@@ -240,6 +246,7 @@ fn direct(root: Device<'_>, options: &Options, observed: &Observed) -> Plan {
         Step::Mark(Marker::Root(root.number().to_string())),
         Step::Link { target: Target::Device(root.name().to_string()) },
         Step::Announce { device: root.name().to_string() },
+        Step::Mark(Marker::Ready),
     ]);
     Plan { outcome: Outcome::Direct { root: root.name().to_string() }, notes, steps }
 }
@@ -288,7 +295,7 @@ fn over_snapshot(
     steps.extend(occupy(root, options));
     // After the mapping: whoever is cut before it leaves nothing in use, and can begin again.
     steps.extend(swap_on);
-    steps.push(Step::Link { target: Target::Mapped });
+    steps.extend([Step::Link { target: Target::Mapped }, Step::Mark(Marker::Ready)]);
 
     let outcome = Outcome::Snapshot {
         root: root.name().to_string(),

@@ -10,16 +10,19 @@ use ebbtide_format::{
     units::{Bytes, Sectors},
 };
 
-/// Where the markers for udev's rules stand; `50-ebbtide.rules` reads them, and so does nobody else.
+/// Where the markers stand; `50-ebbtide.rules` reads those about devices.
 pub const MARKERS: &str = "/run/ebbtide";
 
-/// A file that tells udev's rules about a device.
+/// A file that tells udev's rules, or the next run, what is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// The partition of this name is a copy-on-write store, whatever its blocks look like.
     Cow(String),
     /// The device of this number is the root itself.
     Root(String),
+    /// Everything has been set up. No rule reads it: it tells a second run from the rest of one that
+    /// was cut, which a link that udev has made does not.
+    Ready,
 }
 
 impl fmt::Display for Marker {
@@ -27,6 +30,7 @@ impl fmt::Display for Marker {
         match self {
             Self::Cow(name) => write!(f, "{MARKERS}/cow/{name}"),
             Self::Root(number) => write!(f, "{MARKERS}/root/{number}"),
+            Self::Ready => write!(f, "{MARKERS}/ready"),
         }
     }
 }
@@ -61,6 +65,8 @@ pub enum Step {
         disk: String,
         /// Number of the partition.
         index: u32,
+        /// Name that the kernel gives it.
+        device: String,
     },
     /// Writes both ends of a partition table, and waits until they are on the disk.
     WriteTable {
@@ -141,6 +147,8 @@ pub enum Undo {
         disk: String,
         /// Number of the partition.
         index: u32,
+        /// Name that the kernel gives it.
+        device: String,
     },
     /// Takes a marker away.
     Unmark(Marker),
@@ -162,9 +170,11 @@ impl Step {
     pub fn undo(&self) -> Option<Undo> {
         match self {
             Self::Mark(marker) => Some(Undo::Unmark(marker.clone())),
-            Self::AddPartition { disk, index, .. } => {
-                Some(Undo::RemovePartition { disk: disk.clone(), index: *index })
-            }
+            Self::AddPartition { disk, index, device, .. } => Some(Undo::RemovePartition {
+                disk: disk.clone(),
+                index: *index,
+                device: device.clone(),
+            }),
             Self::Map { .. } => Some(Undo::Unmap),
             Self::SwapOn { device } => Some(Undo::SwapOff { device: device.clone() }),
             Self::Link { .. } => Some(Undo::Unlink),
@@ -186,7 +196,7 @@ impl fmt::Display for Step {
         match self {
             Self::Claim { disk } => write!(f, "claim {disk}"),
             Self::Discard { disk, size } => write!(f, "discard {disk}, {size}"),
-            Self::RemovePartition { disk, index } => {
+            Self::RemovePartition { disk, index, .. } => {
                 write!(f, "forget partition {index} of {disk}")
             }
             Self::WriteTable { disk, .. } => write!(f, "write partition table to {disk}"),
@@ -214,7 +224,7 @@ impl fmt::Display for Step {
 impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RemovePartition { disk, index } => {
+            Self::RemovePartition { disk, index, .. } => {
                 write!(f, "forget partition {index} of {disk}")
             }
             Self::Unmark(marker) => write!(f, "take {marker} away"),

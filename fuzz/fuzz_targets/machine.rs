@@ -46,6 +46,7 @@ pub(crate) fn draw(u: &mut Unstructured<'_>) -> Result<(Options, Observed)> {
     let links = [None, None, None, Some(Link::To("xvda".into())), Some(Link::Other)];
     let observed = Observed {
         page: *u.choose(&[4096, 16384, 65536])?,
+        ready: bool::arbitrary(u)?,
         identifiers: Identifiers { disk, swap, cow, swap_area, mapped: mapped_id },
         mapper: *u.choose(&mappers)?,
         link: u.choose(&links)?.clone(),
@@ -64,7 +65,8 @@ fn mapped(u: &mut Unstructured<'_>) -> Result<Vec<Mapped>> {
         _ => return Ok(vec![]),
     };
     let (name, uuid, device) = (name.into(), uuid.into(), "dm-0".into());
-    Ok(vec![Mapped { name, uuid, device, started: bool::arbitrary(u)? }])
+    let usage = usage(u)?;
+    Ok(vec![Mapped { name, uuid, device, started: bool::arbitrary(u)?, usage }])
 }
 
 fn disk(u: &mut Unstructured<'_>, name: &str) -> Result<Disk> {

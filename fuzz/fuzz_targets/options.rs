@@ -17,7 +17,8 @@ fuzz_target!(|text: &str| {
             // What is in neither text was not made up: the same file and an empty line agree on all
             // but what the line says.
             if !unquoted.contains("ebbtide.") {
-                let alone = Options::parse("root=dmroot", conf).expect("the file alone is no worse");
+                let alone =
+                    Options::parse("root=dmroot", conf).expect("the file alone is no worse");
                 assert_eq!(options, alone);
             }
         }

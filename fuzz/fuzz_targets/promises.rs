@@ -20,10 +20,12 @@ use ebbtide_init::{
 pub(crate) fn check(plan: &Plan, options: &Options, observed: &Observed) {
     match &plan.outcome {
         Outcome::NotWanted => assert!(!options.wanted && plan.steps.is_empty()),
-        Outcome::Already { .. } => {
+        Outcome::Already { .. } => assert!(plan.steps.is_empty(), "{plan}"),
+        Outcome::Rest { .. } => {
+            let mounted = observed.mapped.iter().any(|m| m.usage.is_some());
             let rest = |step: &Step| match step {
-                Step::Occupy { .. } | Step::SwapOn { .. } | Step::Link { .. } => true,
-                Step::RemoveUnstarted => unstarted(observed).is_some(),
+                Step::Occupy { .. } | Step::SwapOn { .. } => !mounted,
+                Step::Link { .. } | Step::Mark(Marker::Ready) => true,
                 _ => false,
             };
             assert!(plan.steps.iter().all(rest), "{plan}");

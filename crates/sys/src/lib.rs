@@ -1,8 +1,9 @@
-//! System calls that no safe crate has: device-mapper, partitions of a live disk, swap, discard.
+//! System calls that no safe crate has: device-mapper, partitions of a live disk, swap, discard, a
+//! lock with a bound, the page size, identifiers.
 //!
 //! In: open files, paths and plain values. Out: plain values or the kernel's error number as an
-//! [`std::io::Error`]. This is the only crate of the project with `unsafe` code, so a wrapper does
-//! one call and decides nothing.
+//! [`std::io::Error`]. This is the only crate of the project with `unsafe` code, so a wrapper makes
+//! the calls of one operation and decides nothing about devices.
 
 pub mod block;
 pub mod dm;
