@@ -1,0 +1,3 @@
+//! What the standard library costs a program that does nothing.
+
+fn main() {}
