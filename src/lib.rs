@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+mod again;
 pub mod discover;
 mod division;
 pub mod layout;

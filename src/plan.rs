@@ -1,10 +1,11 @@
 //! The decisions: from what was asked for and what was seen to what will be done.
 
 use crate::{
+    again,
     discover::{self, Device},
-    division::{COW_INDEX, SIGNATURES_END, SWAP_INDEX, divide},
+    division::{COW_INDEX, SIGNATURES_END, divide},
     layout::Purpose,
-    observed::{Disk, Link, Mapped, Mapper, Observed, Partition, Usage},
+    observed::{Disk, Link, Mapper, Observed},
     options::{MAPPED_ROOT, Options, Overflow},
     refusal::Refusal,
     role::Role,
@@ -117,43 +118,14 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
         return Ok(Plan { outcome: Outcome::NotWanted, notes: vec![], steps: vec![] });
     }
     match observed.mapped.iter().find(|m| m.name == MAPPED_ROOT) {
-        Some(mapped) if mapped.started => already_mapped(mapped, options, observed),
-        Some(mapped) => over_unstarted(mapped, options, observed),
+        Some(mapped) if mapped.started => again::already_mapped(mapped, options, observed),
+        Some(mapped) => again::over_unstarted(mapped, options, observed),
         None => unmapped(options, observed),
     }
 }
 
-/// An earlier run was cut before its device started: begin again, with that device out of the way.
-fn over_unstarted(
-    mapped: &Mapped,
-    options: &Options,
-    observed: &Observed,
-) -> Result<Plan, Refusal> {
-    check_ours(mapped)?;
-    let mut rest = observed.clone();
-    rest.mapped.retain(|m| m != mapped);
-    let held = Some(Usage::HeldBy(mapped.device.clone()));
-    for disk in &mut rest.disks {
-        let parts = disk.partitions.iter_mut().map(|p| &mut p.usage);
-        parts.chain([&mut disk.usage]).filter(|usage| **usage == held).for_each(|u| *u = None);
-    }
-    let mut plan = unmapped(options, &rest)?;
-    plan.steps.insert(0, Step::RemoveUnstarted);
-    if let Outcome::Already { device } = plan.outcome {
-        plan.outcome = Outcome::Direct { root: device };
-    }
-    Ok(plan)
-}
-
-fn check_ours(mapped: &Mapped) -> Result<(), Refusal> {
-    if mapped.uuid.starts_with(UUID_PREFIX) {
-        return Ok(());
-    }
-    let (uuid, device) = (mapped.uuid.clone(), mapped.device.clone());
-    Err(Refusal::MappedByOther { uuid, device })
-}
-
-fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
+/// Plans for a machine on which no root is mapped.
+pub(crate) fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     let root = discover::find(Role::Root, options, observed)?;
     let link = if root.read_only() {
         "the mapped device".to_string()
@@ -186,45 +158,6 @@ fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     } else {
         Ok(direct(root, options, observed))
     }
-}
-
-/// Ours from an earlier run: nothing to do, unless that run was cut before its last steps.
-fn already_mapped(
-    mapped: &Mapped,
-    options: &Options,
-    observed: &Observed,
-) -> Result<Plan, Refusal> {
-    check_ours(mapped)?;
-    if let Some(Link::To(device)) = &observed.link
-        && *device != mapped.device
-    {
-        let (found, wanted) = (format!("a link to {device}"), mapped.device.clone());
-        return Err(Refusal::LinkTaken { found, wanted });
-    }
-    let device = mapped.device.clone();
-    // A link that is none is the node that libdevmapper makes where there is no udev.
-    if observed.link.is_some() && (observed.ready || mapped.usage.is_some()) {
-        return Ok(Plan { outcome: Outcome::Already { device }, notes: vec![], steps: vec![] });
-    }
-    let steps = rest_of_a_cut_run(mapped, options, observed);
-    Ok(Plan { outcome: Outcome::Rest { device }, notes: vec![], steps })
-}
-
-/// Everything that follows the mapping. The swap header was written before it. A root that is mounted
-/// is not rewritten: its file system may be writing the same blocks.
-fn rest_of_a_cut_run(mapped: &Mapped, options: &Options, observed: &Observed) -> Vec<Step> {
-    let mut steps = vec![];
-    if mapped.usage.is_none() && !observed.ready {
-        let root = discover::find(Role::Root, options, observed).ok();
-        steps.extend(root.and_then(|root| occupy(root, options)));
-        let swap = discover::find(Role::Volatile, options, observed).ok().and_then(|volatile| {
-            let free = |p: &&Partition| p.index == SWAP_INDEX && p.usage.is_none();
-            volatile.disk.partitions.iter().find(free)
-        });
-        steps.extend(swap.map(|partition| Step::SwapOn { device: partition.name.clone() }));
-    }
-    steps.extend([Step::Link { target: Target::Mapped }, Step::Mark(Marker::Ready)]);
-    steps
 }
 
 /// A writable root: the link leads to it, and a volatile disk, if there is one, gives swap.
@@ -386,7 +319,7 @@ fn choose_store(
 }
 
 /// Covers the places of signatures at the start of the store with chunks from the end of the root.
-fn occupy(root: Device<'_>, options: &Options) -> Option<Step> {
+pub(crate) fn occupy(root: Device<'_>, options: &Options) -> Option<Step> {
     let size = root.size().bytes();
     let chunk = options.chunk.bytes().0;
     let last_chunk = size.0.checked_sub(1)? / chunk;
