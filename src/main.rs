@@ -3,6 +3,7 @@
 //! In: the machine that is starting. Out: `/dev/mapper/dmroot`, swap, and lines in the kernel log;
 //! or an exit status of 1 and a line that says why not.
 
+#![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -24,16 +25,20 @@ use failure::Failure;
 use root::Root;
 use std::{
     io::{self, Write},
-    process::ExitCode,
     time::Instant,
 };
 
-fn main() -> ExitCode {
+#[cfg(not(test))]
+ebbtide_sys::program!(run);
+
+/// Returns the exit status.
+#[cfg_attr(test, expect(dead_code))]
+fn run() -> u8 {
     let command = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(usage) => {
             let _ = writeln!(io::stderr(), "ebbtide-init: {usage}\nTry: ebbtide-init --help");
-            return ExitCode::from(2);
+            return 2;
         }
     };
     let result = match command {
@@ -46,16 +51,18 @@ fn main() -> ExitCode {
         Command::Plan { root, command_line } => dry_run(&Root::at(root), command_line),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             report(&failure);
-            ExitCode::FAILURE
+            1
         }
     }
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 fn report(failure: &Failure) {
