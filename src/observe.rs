@@ -24,19 +24,19 @@ pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
     let users = Users::read(root)?;
     let mut disks = Vec::new();
     let mut mapped = Vec::new();
-    for name in names(root, Path::new("sys/class/block"))? {
+    for name in names(root, Path::new("sys/class/block"), |_| true)? {
         let sys = format!("sys/class/block/{name}");
-        if root.has(format!("{sys}/dm")) {
-            let number = line(root, &format!("{sys}/dev"))?;
+        if name.starts_with("dm-") {
+            let number = root.attribute(format!("{sys}/dev"))?;
             mapped.push(Mapped {
                 usage: users.of(root, &sys, &name, &number)?,
-                name: line(root, &format!("{sys}/dm/name"))?,
-                uuid: line(root, &format!("{sys}/dm/uuid"))?,
+                name: root.attribute(format!("{sys}/dm/name"))?,
+                uuid: root.attribute(format!("{sys}/dm/uuid"))?,
                 // Without a table in operation a device has no size.
                 started: value(root, &format!("{sys}/size"))? != 0,
                 device: name,
             });
-        } else if !root.has(format!("{sys}/partition")) && is_disk(&name) && is_ready(root, &name) {
+        } else if is_disk(&name) && !root.has(format!("{sys}/partition")) && is_ready(root, &name) {
             disks.push(disk(root, &users, name)?);
         }
     }
@@ -74,7 +74,8 @@ fn is_ready(root: &Root, name: &str) -> bool {
 fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
     let sys = format!("sys/class/block/{name}");
     let mut partitions = Vec::new();
-    for part in names(root, Path::new(&sys))? {
+    // Among dozens of attributes; the kernel puts the number after the name of the disk.
+    for part in names(root, Path::new(&sys), |part| part.starts_with(&name))? {
         let below = format!("{sys}/{part}");
         if root.has(format!("{below}/partition")) {
             let partition = partition(root, users, &below, part)?;
@@ -82,8 +83,8 @@ fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
             partitions.insert(at, partition);
         }
     }
-    let number = line(root, &format!("{sys}/dev"))?;
-    let serial = Some(line(root, &format!("{sys}/serial"))?).filter(|serial| !serial.is_empty());
+    let number = root.attribute(format!("{sys}/dev"))?;
+    let serial = Some(root.attribute(format!("{sys}/serial"))?).filter(|s| !s.is_empty());
     Ok(Disk {
         size: Sectors(value(root, &format!("{sys}/size"))?),
         block: Bytes(value(root, &format!("{sys}/queue/logical_block_size"))?),
@@ -98,7 +99,7 @@ fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
 }
 
 fn partition(root: &Root, users: &Users, sys: &str, name: String) -> io::Result<Partition> {
-    let number = line(root, &format!("{sys}/dev"))?;
+    let number = root.attribute(format!("{sys}/dev"))?;
     let uevent = root.read(format!("{sys}/uevent"))?;
     let label = uevent.lines().find_map(|l| l.strip_prefix("PARTNAME=")).map(str::to_string);
     let record = root.read(format!("run/udev/data/b{number}"))?;
@@ -139,16 +140,19 @@ impl Users {
         if let Some((_, place)) = self.mounts.lines().filter_map(fields).find(|(same, _)| *same) {
             return Ok(Some(Usage::MountedAt(place)));
         }
-        let holder = names(root, Path::new(&format!("{sys}/holders")))?.into_iter().next();
+        let holders = names(root, Path::new(&format!("{sys}/holders")), |_| true)?;
+        let holder = holders.into_iter().next();
         Ok(holder.map(Usage::HeldBy))
     }
 }
 
 fn mapper(root: &Root) -> Mapper {
-    match (root.has("sys/module/dm_mod"), root.has("sys/module/dm_snapshot")) {
-        (_, true) => Mapper::Ready,
-        (true, false) => Mapper::WithoutSnapshot,
-        (false, false) => Mapper::Absent,
+    if root.has("sys/module/dm_snapshot") {
+        Mapper::Ready
+    } else if root.has("sys/module/dm_mod") {
+        Mapper::WithoutSnapshot
+    } else {
+        Mapper::Absent
     }
 }
 
@@ -156,6 +160,7 @@ fn link(root: &Root) -> Option<Link> {
     let path = root.path(format!("dev/mapper/{MAPPED_ROOT}"));
     match fs::read_link(&path) {
         Ok(to) => Some(file_name(&to).map_or(Link::Other, Link::To)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(_) => path.symlink_metadata().is_ok().then_some(Link::Other),
     }
 }
@@ -183,8 +188,12 @@ fn identifiers() -> io::Result<Identifiers> {
     Ok(Identifiers { disk, swap, cow, swap_area, mapped })
 }
 
-/// Lists a directory in order; one that is not there is empty.
-fn names(root: &Root, below: &Path) -> io::Result<Vec<String>> {
+/// Lists what is `wanted` of a directory, in order; one that is not there is empty.
+fn names(
+    root: &Root,
+    below: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> io::Result<Vec<String>> {
     let path = root.path(below);
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
@@ -194,18 +203,17 @@ fn names(root: &Root, below: &Path) -> io::Result<Vec<String>> {
     // Short lists, kept in order as they grow: a sort would be a percent of the whole binary.
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let at = names.partition_point(|other: &String| *other < name);
-        names.insert(at, name);
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if wanted(&name) {
+            let at = names.partition_point(|other: &String| **other < *name);
+            names.insert(at, name.into_owned());
+        }
     }
     Ok(names)
 }
 
-fn line(root: &Root, below: &str) -> io::Result<String> {
-    Ok(root.read(below)?.trim().to_string())
-}
-
 /// Reads a number; a file that is missing or holds none counts as 0.
 fn value(root: &Root, below: &str) -> io::Result<u64> {
-    Ok(line(root, below)?.parse().unwrap_or(0))
+    Ok(root.attribute(below)?.parse().unwrap_or(0))
 }

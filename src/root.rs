@@ -1,9 +1,13 @@
 //! The directory below which the machine is looked at: `/`, or a folder that looks like one.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
+
+/// The most that an attribute in sysfs holds.
+const PAGE: usize = 4096;
 
 /// A root directory.
 #[derive(Clone, Debug)]
@@ -25,8 +29,42 @@ impl Root {
     /// # Errors
     /// Any other failure, with the path in it.
     pub(crate) fn read(&self, below: impl AsRef<Path>) -> io::Result<String> {
+        self.read_until(below, |part| part.is_empty())
+    }
+
+    /// Reads an attribute, without the blanks around it, in one go: sysfs gives a whole attribute to
+    /// a read that has room for a page. One that is not there is an empty text.
+    ///
+    /// # Errors
+    /// Any other failure, with the path in it.
+    pub(crate) fn attribute(&self, below: impl AsRef<Path>) -> io::Result<String> {
+        let text = self.read_until(below, |part| part.len() < PAGE)?;
+        Ok(text.trim().to_string())
+    }
+
+    /// Reads parts of at most a page, up to the last one. The files here have no size to ask for.
+    fn read_until(
+        &self,
+        below: impl AsRef<Path>,
+        is_last: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<String> {
         let path = self.path(below);
-        match fs::read(&path) {
+        let read = || {
+            let mut file = fs::File::open(&path)?;
+            let (mut bytes, mut part) = (Vec::new(), [0; PAGE]);
+            loop {
+                let part = match file.read(&mut part) {
+                    Ok(length) => &part[..length],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(error),
+                };
+                bytes.extend_from_slice(part);
+                if is_last(part) {
+                    return Ok(bytes);
+                }
+            }
+        };
+        match read() {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(named(&path, &error)),
