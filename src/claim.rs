@@ -1,6 +1,6 @@
 //! The volatile disk, open and locked for as long as it is being set up.
 
-use crate::root::named;
+use crate::{direct, root::named};
 use ebbtide_sys::lock;
 use std::{fs::File, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
@@ -23,15 +23,15 @@ impl Claim {
     /// # Errors
     /// `EBUSY` when the disk is in use, `TimedOut` when somebody keeps it locked.
     pub(crate) fn take(path: &Path, patience: Duration) -> io::Result<Self> {
-        let open =
-            |flags| File::options().read(true).write(flags == 0).custom_flags(flags).open(path);
-        let file = open(0).map_err(|e| named(path, &e))?;
+        let file = direct::open(path)?;
         lock::exclusive(&file, patience).map_err(|e| named(path, &e))?;
-        let alone = open(nix::libc::O_EXCL).map_err(|e| named(path, &e))?;
+        let mut exclusively = File::options();
+        exclusively.read(true).custom_flags(nix::libc::O_EXCL);
+        let alone = exclusively.open(path).map_err(|e| named(path, &e))?;
         Ok(Self { file, alone: Some(alone) })
     }
 
-    /// Returns the open disk.
+    /// Returns the open disk; it is written past the page cache.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }

@@ -2,7 +2,7 @@
 //!
 //! Three sources: the kernel's own uevents (a disk or partition was added, after its partitions were
 //! read), new nodes in `/dev`, and udev's records (a link such as `/dev/disk/by-id/x`, or the type
-//! of a partition). Listening begins before the first look, so nothing is missed between the two.
+//! of a partition). Listening begins before the look that it follows, so nothing is missed between.
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},

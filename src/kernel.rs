@@ -1,23 +1,17 @@
 //! The steps as system calls.
 
-use crate::{apply::Kernel, claim::Claim, events, root::named};
-use ebbtide_format::{
-    dm_table::Snapshot,
-    gpt_table::Table,
-    swap::SwapArea,
-    units::{Bytes, Sectors},
-};
+use crate::{apply::Kernel, claim::Claim, direct, events, mapper::Mapper, root::named};
+use ebbtide_format::{gpt_table::Table, units::Sectors};
 use ebbtide_init::{
     layout::Extent,
     options::MAPPED_ROOT,
-    plan::UUID_PREFIX,
     step::{MARKERS, Marker, Step, Target, Undo},
 };
-use ebbtide_sys::{block, dm::Control, partition, swap};
+use ebbtide_sys::{block, partition, swap};
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,12 +21,18 @@ use std::{
 pub(crate) struct Linux {
     patience: Duration,
     claim: Option<Claim>,
+    mapper: Mapper,
 }
 
 impl Linux {
     /// Returns the kernel; no single wait takes longer than `patience`.
-    pub(crate) const fn new(patience: Duration) -> Self {
-        Self { patience, claim: None }
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { patience, claim: None, mapper: Mapper::default() }
+    }
+
+    /// Has the kernel load what a snapshot needs, where it can; what came of it is observed.
+    pub(crate) fn ask_for_snapshots(&mut self) {
+        let _ = self.mapper.ask_for_snapshots();
     }
 
     fn claimed(&self) -> io::Result<&File> {
@@ -72,8 +72,8 @@ impl Linux {
     fn write_table(&self, table: &Table) -> io::Result<()> {
         let ends = table.build().map_err(io::Error::other)?;
         let disk = self.claimed()?;
-        disk.write_all_at(&ends.head, 0)?;
-        disk.write_all_at(&ends.tail, ends.tail_at)?;
+        direct::write(disk, &ends.head, 0)?;
+        direct::write(disk, &ends.tail, ends.tail_at)?;
         disk.sync_data()
     }
 }
@@ -92,15 +92,20 @@ impl Kernel for Linux {
             Step::AddPartition { device, index, extent, .. } => {
                 self.add_partition(device, *index, *extent)
             }
-            Step::WriteSwap { device, area, length } => write_swap(device, *area, *length),
-            Step::ClearStore { device, length } => {
-                write_start(&node(device), &vec![0; length.0 as usize])
+            Step::WriteSwap { device, area, length } => {
+                direct::write_start(&node(device), &area.header(), length.0 as usize)
             }
-            Step::RemoveUnstarted => control()?.remove(MAPPED_ROOT),
-            Step::Map { snapshot, uuid } => map(snapshot, uuid),
-            Step::Occupy { at, length } => rewrite(&mapped_node()?, *at, *length),
+            Step::ClearStore { device, length } => {
+                direct::write_start(&node(device), &[], length.0 as usize)
+            }
+            Step::RemoveUnstarted => self.mapper.remove(),
+            Step::Map { snapshot, uuid } => self.mapper.map(snapshot, uuid),
+            Step::Occupy { at, length } => {
+                direct::rewrite(&node(&self.mapper.name()?), at.0, length.0 as usize)
+            }
             Step::SwapOn { device } => swap::on(&node(device)),
-            Step::Link { target } => link(target),
+            Step::Link { target: Target::Mapped } => link(&self.mapper.name()?),
+            Step::Link { target: Target::Device(device) } => link(device),
             Step::Announce { device } => {
                 let path = PathBuf::from(format!("/sys/class/block/{device}/uevent"));
                 fs::write(&path, "change").map_err(|e| named(&path, &e))
@@ -112,17 +117,11 @@ impl Kernel for Linux {
         match undo {
             Undo::RemovePartition { index, device, .. } => self.remove_partition(device, *index),
             Undo::Unmark(marker) => fs::remove_file(marker.to_string()),
-            Undo::Unmap => control()?.remove(MAPPED_ROOT),
+            Undo::Unmap => self.mapper.remove(),
             Undo::SwapOff { device } => swap::off(&node(device)),
             Undo::Unlink => fs::remove_file(link_path()),
         }
     }
-}
-
-/// Opens device-mapper.
-pub(crate) fn control() -> io::Result<Control> {
-    let path = Path::new("/dev/mapper/control");
-    Control::open(path).map_err(|e| named(path, &e))
 }
 
 fn node(device: &str) -> PathBuf {
@@ -163,79 +162,9 @@ fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn write_swap(device: &str, area: SwapArea, length: Bytes) -> io::Result<()> {
-    let mut bytes = area.header();
-    bytes.resize(length.0 as usize, 0);
-    write_start(&node(device), &bytes)
-}
-
-fn write_start(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let device = File::options().write(true).open(path).map_err(|e| named(path, &e))?;
-    device.write_all_at(bytes, 0)?;
-    device.sync_data()
-}
-
-/// Creates, loads and resumes; a device whose table fails is removed, because the kernel leaves it
-/// behind.
-fn map(snapshot: &Snapshot, uuid: &str) -> io::Result<()> {
-    let control = control()?;
-    match control.create(MAPPED_ROOT, uuid) {
-        // Without a table a device is not in sysfs, so nobody could see what an earlier run left.
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            let found = control.info(MAPPED_ROOT)?;
-            if found.has_table || !found.uuid.starts_with(UUID_PREFIX) {
-                return Err(io::Error::new(
-                    error.kind(),
-                    format!("{error}; found \"{}\"", found.uuid),
-                ));
-            }
-            control.remove(MAPPED_ROOT)?;
-            control.create(MAPPED_ROOT, uuid)?;
-        }
-        other => other?,
-    }
-    let started = control
-        .load(MAPPED_ROOT, snapshot.size.0, Snapshot::TARGET, &snapshot.arguments())
-        .and_then(|()| control.resume(MAPPED_ROOT));
-    if let Err(error) = started {
-        if let Err(second) = control.remove(MAPPED_ROOT) {
-            log::error!("could not remove {MAPPED_ROOT} after it failed to start: {second}");
-        }
-        let reason = "the kernel log has the reason, on a line with \"device-mapper\"";
-        return Err(io::Error::new(error.kind(), format!("{error}; {reason}")));
-    }
-    Ok(())
-}
-
-fn mapped_node() -> io::Result<PathBuf> {
-    Ok(node(&format!("dm-{}", control()?.info(MAPPED_ROOT)?.minor)))
-}
-
-/// Reads a range and writes it back, past the page cache: a cached write could wait until after the
-/// file system's own first write.
-fn rewrite(path: &Path, at: Bytes, length: Bytes) -> io::Result<()> {
-    const ALIGNMENT: usize = 4096;
-    let device = File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(nix::libc::O_DIRECT)
-        .open(path)
-        .map_err(|e| named(path, &e))?;
-    let length = length.0 as usize;
-    let mut room = vec![0; length + ALIGNMENT];
-    let from = room.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-    let bytes = &mut room[from..from + length];
-    device.read_exact_at(bytes, at.0)?;
-    device.write_all_at(bytes, at.0)
-}
-
 /// Makes the link; udev may have made the same one.
-fn link(target: &Target) -> io::Result<()> {
-    let to = match target {
-        Target::Mapped => format!("../dm-{}", control()?.info(MAPPED_ROOT)?.minor),
-        Target::Device(device) => format!("../{device}"),
-    };
-    let path = link_path();
+fn link(device: &str) -> io::Result<()> {
+    let (to, path) = (format!("../{device}"), link_path());
     make_folder(Path::new("/dev/mapper"))?;
     match symlink(&to, &path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -9,10 +9,12 @@
 mod apply;
 mod arguments;
 mod claim;
+mod direct;
 mod events;
 mod failure;
 mod kernel;
 mod kmsg;
+mod mapper;
 mod observe;
 mod root;
 
@@ -88,16 +90,16 @@ fn set_up_root() -> Result<(), Failure> {
     let began = Instant::now();
     let root = Root::at("/");
     let options = read_options(&root, None)?;
+    let mut kernel = kernel::Linux::new(options.timeout);
     if options.wanted {
-        // The kernel loads the module on this, where it can; what came of it is observed.
-        let _ = kernel::control().and_then(|control| control.find_target("snapshot"));
+        kernel.ask_for_snapshots();
     }
     let plan = plan_when_ready(&root, &options)?;
     log::info!("{}", plan.outcome);
     for note in &plan.notes {
         log::warn!("{note}");
     }
-    apply::apply(&plan, &mut kernel::Linux::new(options.timeout))?;
+    apply::apply(&plan, &mut kernel)?;
     match plan.outcome {
         Outcome::NotWanted | Outcome::Already { .. } => print(&format!("{}\n", plan.outcome)),
         Outcome::Rest { .. } | Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
@@ -113,13 +115,19 @@ fn set_up_root() -> Result<(), Failure> {
 /// Plans as soon as the disks are there; the bound begins anew when it is another disk that is
 /// waited for.
 fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Failure> {
-    let events = events::Events::listen()?;
+    let mut events = None;
     let mut waiting_for = None;
     let mut deadline = Instant::now();
     loop {
         let refusal = match plan(options, &observe::observe(root, options)?) {
             Err(refusal) if refusal.may_pass() => refusal,
             decided => return Ok(decided?),
+        };
+        // Mostly there is nothing to wait for. Where there is, the look that counts comes after the
+        // listening has begun, so nothing is missed between the two.
+        let Some(events) = &events else {
+            events = Some(events::Events::listen()?);
+            continue;
         };
         let role = refusal.role();
         if waiting_for != Some(role) {

@@ -189,11 +189,7 @@ fn identifiers() -> io::Result<Identifiers> {
 }
 
 /// Lists what is `wanted` of a directory, in order; one that is not there is empty.
-fn names(
-    root: &Root,
-    below: &Path,
-    wanted: impl Fn(&str) -> bool,
-) -> io::Result<Vec<String>> {
+fn names(root: &Root, below: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
     let path = root.path(below);
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,

@@ -115,13 +115,14 @@ impl Control {
         self.call(GET_TARGET_VERSION, &mut message)
     }
 
-    /// Creates a device without a table.
+    /// Creates a device without a table, and returns its minor number.
     ///
     /// # Errors
     /// `EBUSY` when the name or the identifier is taken.
-    pub fn create(&self, name: &str, uuid: &str) -> io::Result<()> {
+    pub fn create(&self, name: &str, uuid: &str) -> io::Result<u32> {
         let mut message = Message::new(name, uuid)?;
-        self.call(DEV_CREATE, &mut message)
+        self.call(DEV_CREATE, &mut message)?;
+        Ok(message.header.minor())
     }
 
     /// Loads a table of one target that starts at sector 0; it takes effect with [`Self::resume`].
@@ -168,8 +169,7 @@ impl Control {
         self.call(DEV_STATUS, &mut message)?;
         let header = &message.header;
         Ok(Info {
-            // `huge_encode_dev` of the kernel's include/linux/kdev_t.h.
-            minor: ((header.dev & 0xff) | ((header.dev >> 12) & 0xf_ff00)) as u32,
+            minor: header.minor(),
             uuid: text(&header.uuid),
             has_table: header.flags & (ACTIVE_TABLE | INACTIVE_TABLE) != 0,
         })
@@ -200,6 +200,14 @@ impl Control {
         // SAFETY: device-mapper reads and writes `data_size` bytes from the header on, and
         // `Message::new` sets it to the size of the whole message.
         unsafe { ioctl::with_pointer(&self.0, request, std::ptr::from_mut(message)) }
+    }
+}
+
+impl Header {
+    /// Returns the minor number in a device number by `huge_encode_dev` of the kernel's
+    /// include/linux/kdev_t.h.
+    const fn minor(&self) -> u32 {
+        ((self.dev & 0xff) | ((self.dev >> 12) & 0xf_ff00)) as u32
     }
 }
 
