@@ -26,6 +26,7 @@ use ebbtide_init::{
 use failure::Failure;
 use root::Root;
 use std::{
+    ffi::OsString,
     io::{self, Write},
     time::Instant,
 };
@@ -35,8 +36,8 @@ ebbtide_sys::program!(run);
 
 /// Returns the exit status.
 #[cfg_attr(test, expect(dead_code))]
-fn run() -> u8 {
-    let command = match arguments::parse(std::env::args_os().skip(1)) {
+fn run(words: Vec<OsString>) -> u8 {
+    let command = match arguments::parse(words.into_iter()) {
         Ok(command) => command,
         Err(usage) => {
             let _ = writeln!(io::stderr(), "ebbtide-init: {usage}\nTry: ebbtide-init --help");

@@ -4,16 +4,26 @@
 //! `/proc/self/maps` and maps a stack for signals. Under emulation it takes twice as long as all the
 //! rest of the start. What protects data is kept: [`run`].
 
-/// Makes a function the whole program; it returns the exit status.
+use std::{
+    ffi::{CStr, OsStr, OsString, c_char, c_int},
+    os::unix::ffi::OsStrExt,
+};
+
+/// Makes a function the whole program: it gets the arguments that follow the program's name, and
+/// returns the exit status.
 ///
 /// For a crate with `#![no_main]`. The standard output is not flushed after it.
 #[macro_export]
 macro_rules! program {
     ($function:path) => {
-        // SAFETY: the C library calls this once, and no other symbol of the program has the name.
+        // SAFETY: no other symbol of the program has the name; and the C library, which calls this
+        // once, hands over what `run` wants.
         #[unsafe(no_mangle)]
-        extern "C" fn main() -> i32 {
-            $crate::start::run($function)
+        unsafe extern "C" fn main(
+            count: ::core::ffi::c_int,
+            arguments: *const *const ::core::ffi::c_char,
+        ) -> ::core::ffi::c_int {
+            unsafe { $crate::start::run($function, count, arguments) }
         }
     };
 }
@@ -21,7 +31,14 @@ macro_rules! program {
 /// Calls `program` as the standard library would: with the descriptors 0 to 2 open, so that no
 /// message lands on a disk that was opened in the place of one, and with `EPIPE` where a reader has
 /// gone, not with the end of the process in the middle of its steps.
-pub fn run(program: fn() -> u8) -> i32 {
+///
+/// # Safety
+/// `arguments` must point to `count` C strings that are never changed.
+pub unsafe fn run(
+    program: fn(Vec<OsString>) -> u8,
+    count: c_int,
+    arguments: *const *const c_char,
+) -> c_int {
     for descriptor in 0..3 {
         // SAFETY: F_GETFD has no argument; a descriptor that is not open is an error.
         let closed = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0;
@@ -32,5 +49,8 @@ pub fn run(program: fn() -> u8) -> i32 {
     }
     // SAFETY: nothing else has set a handler yet.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    i32::from(program())
+    let count = usize::try_from(count).unwrap_or(0);
+    // SAFETY: the caller promises as many strings.
+    let text = |at| OsStr::from_bytes(unsafe { CStr::from_ptr(*arguments.add(at)) }.to_bytes());
+    c_int::from(program((1..count).map(|at| text(at).to_os_string()).collect()))
 }
