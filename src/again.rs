@@ -31,6 +31,7 @@ pub(crate) fn over_unstarted(
     }
     let mut plan = unmapped(options, &rest)?;
     plan.steps.insert(0, Step::RemoveUnstarted);
+    plan.optional += usize::from(plan.optional > 0);
     if let Outcome::Already { device } = plan.outcome {
         plan.outcome = Outcome::Direct { root: device };
     }
@@ -61,10 +62,15 @@ pub(crate) fn already_mapped(
     let device = mapped.device.clone();
     // A link that is none is the node that libdevmapper makes where there is no udev.
     if observed.link.is_some() && (observed.ready || mapped.usage.is_some()) {
-        return Ok(Plan { outcome: Outcome::Already { device }, notes: vec![], steps: vec![] });
+        return Ok(Plan {
+            outcome: Outcome::Already { device },
+            notes: vec![],
+            steps: vec![],
+            optional: 0,
+        });
     }
     let steps = rest_of_a_cut_run(mapped, options, observed);
-    Ok(Plan { outcome: Outcome::Rest { device }, notes: vec![], steps })
+    Ok(Plan { outcome: Outcome::Rest { device }, notes: vec![], steps, optional: 0 })
 }
 
 /// Everything that follows the mapping. The swap header was written before it. A root that is mounted

@@ -47,19 +47,29 @@ impl ApplyError {
 /// named too.
 pub(crate) fn apply(plan: &Plan, kernel: &mut impl Kernel) -> Result<(), ApplyError> {
     let of = plan.steps.len();
-    for (at, step) in plan.steps.iter().enumerate() {
+    let mut done = Vec::new();
+    let mut steps = plan.steps.iter().enumerate();
+    while let Some((at, step)) = steps.next() {
         log::info!("step {}/{of} {step}", at + 1);
-        if let Err(cause) = kernel.perform(step) {
-            let left = take_back(&plan.steps[..at], kernel);
-            return Err(ApplyError { number: at + 1, of, step: step.to_string(), cause, left });
+        let Err(cause) = kernel.perform(step) else {
+            done.push(step);
+            continue;
+        };
+        let left = take_back(&done, kernel);
+        let error = ApplyError { number: at + 1, of, step: step.to_string(), cause, left };
+        if at >= plan.optional {
+            return Err(error);
         }
+        log::warn!("{error}: {}; the boot goes on without", error.cause);
+        done.clear();
+        steps.by_ref().take(plan.optional - at - 1).for_each(drop);
     }
     Ok(())
 }
 
-fn take_back(done: &[Step], kernel: &mut impl Kernel) -> Vec<(String, io::Error)> {
+fn take_back(done: &[&Step], kernel: &mut impl Kernel) -> Vec<(String, io::Error)> {
     let mut left = Vec::new();
-    for undo in done.iter().rev().filter_map(Step::undo) {
+    for undo in done.iter().rev().filter_map(|step| step.undo()) {
         log::info!("undo: {undo}");
         if let Err(cause) = kernel.take_back(&undo) {
             left.push((undo.to_string(), cause));
@@ -106,7 +116,7 @@ mod tests {
             Step::SwapOn { device: "vdc1".into() },
             Step::Link { target: Target::Mapped },
         ];
-        Plan { outcome: Outcome::NotWanted, notes: vec![], steps }
+        Plan { outcome: Outcome::NotWanted, notes: vec![], steps, optional: 0 }
     }
 
     #[test]
@@ -124,6 +134,15 @@ mod tests {
         let error = apply(&three_steps(), &mut kernel).err().unwrap();
         assert!(error.to_string().contains("could not swap off vdc1 after it"), "{error}");
         assert_eq!(kernel.said.last().unwrap(), "take /run/ebbtide/cow/vdc2 away");
+    }
+
+    #[test]
+    fn goes_on_without_what_it_can_do_without() {
+        let mut kernel = Script { fails: vec!["swap on vdc1"], ..Script::default() };
+        let plan = Plan { optional: 2, ..three_steps() };
+        assert!(apply(&plan, &mut kernel).is_ok());
+        let taken_back = "take /run/ebbtide/cow/vdc2 away";
+        assert_eq!(kernel.said[1..], ["swap on vdc1", taken_back, "link /dev/mapper/dmroot"]);
     }
 
     #[test]

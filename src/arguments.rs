@@ -31,7 +31,8 @@ Commands:
           /dev/mapper/dmroot over the read-only root. Run before the root is
           mounted. Does nothing unless root= on the kernel command line names
           dmroot; a second run does nothing and says so.
-  plan    Print the steps that root would take, numbered, and take none.
+  plan    Print the steps that root would take, numbered, and take none. Unlike
+          root it does not have the kernel load dm-snapshot.
 
 Options of plan:
   --root DIR      look at /proc, /sys, /dev and /etc below DIR instead of /

@@ -19,8 +19,12 @@ const ALIGNMENT: usize = 4096;
 
 /// Opens a device for reading and writing.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
+    open_with(path, DIRECT)
+}
+
+fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     let mut options = File::options();
-    options.read(true).write(true).custom_flags(DIRECT).open(path).map_err(|e| named(path, &e))
+    options.read(true).write(true).custom_flags(flags).open(path).map_err(|e| named(path, &e))
 }
 
 /// Memory at an address that a device can use.
@@ -60,10 +64,10 @@ pub(crate) fn write_start(path: &Path, bytes: &[u8], length: usize) -> io::Resul
     device.sync_data()
 }
 
-/// Reads a range and writes it back. A cached write could wait until after the file system's own
-/// first write.
+/// Reads a range and writes it back, which the kernel refuses (`O_EXCL`) on a device that is mounted.
+/// A cached write could wait until after the file system's own first write.
 pub(crate) fn rewrite(path: &Path, at: u64, length: usize) -> io::Result<()> {
-    let device = open(path)?;
+    let device = open_with(path, DIRECT | nix::libc::O_EXCL)?;
     let mut room = Room::new(&[], length);
     device.read_exact_at(room.bytes(), at)?;
     device.write_all_at(room.bytes(), at)

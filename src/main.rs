@@ -77,7 +77,16 @@ fn report(failure: &Failure) {
 }
 
 fn read_options(root: &Root, command_line: Option<String>) -> Result<Options, Failure> {
-    let command_line = command_line.map_or_else(|| root.read("proc/cmdline"), Ok)?;
+    let command_line = match command_line {
+        Some(text) => text,
+        // Without it the question whether this boot is ours has no answer, which is not a no.
+        None if !root.has("proc/cmdline") => {
+            let text =
+                format!("{}: not there; is /proc mounted?", root.path("proc/cmdline").display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, text).into());
+        }
+        None => root.read("proc/cmdline")?,
+    };
     Ok(Options::parse(&command_line, &root.read("etc/ebbtide/init.conf")?)?)
 }
 
@@ -136,8 +145,10 @@ fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Failure> {
             deadline = Instant::now() + options.timeout;
             waiting_for = Some(role);
         }
-        if !events.wait(deadline)? {
+        // The last look is after the deadline, whatever the wait ended by.
+        if Instant::now() >= deadline {
             return Err(refusal.into());
         }
+        events.wait(deadline)?;
     }
 }

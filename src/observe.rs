@@ -84,7 +84,12 @@ fn disk(root: &Root, users: &Users, name: String) -> io::Result<Disk> {
         }
     }
     let number = root.attribute(format!("{sys}/dev"))?;
-    let serial = Some(root.attribute(format!("{sys}/serial"))?).filter(|s| !s.is_empty());
+    // virtio and Xen have it at the disk, NVMe at its controller.
+    let serial = [format!("{sys}/serial"), format!("{sys}/device/serial")]
+        .iter()
+        .map(|path| root.attribute(path))
+        .find(|serial| !matches!(serial, Ok(text) if text.is_empty()))
+        .transpose()?;
     Ok(Disk {
         size: Sectors(value(root, &format!("{sys}/size"))?),
         block: Bytes(value(root, &format!("{sys}/queue/logical_block_size"))?),

@@ -36,6 +36,9 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// How many of the first steps the boot can do without: when one fails, they are taken back, and
+    /// the rest goes on.
+    pub optional: usize,
 }
 
 /// What a plan comes to.
@@ -103,7 +106,8 @@ impl fmt::Display for Plan {
             writeln!(f, "note: {note}")?;
         }
         for (at, step) in self.steps.iter().enumerate() {
-            writeln!(f, "step {}/{} {step}", at + 1, self.steps.len())?;
+            let spare = if at < self.optional { ", if it can be done" } else { "" };
+            writeln!(f, "step {}/{} {step}{spare}", at + 1, self.steps.len())?;
         }
         Ok(())
     }
@@ -115,7 +119,7 @@ impl fmt::Display for Plan {
 /// A [`Refusal`]; nothing has been done then, and nothing may be.
 pub fn plan(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     if !options.wanted {
-        return Ok(Plan { outcome: Outcome::NotWanted, notes: vec![], steps: vec![] });
+        return Ok(Plan { outcome: Outcome::NotWanted, notes: vec![], steps: vec![], optional: 0 });
     }
     match observed.mapped.iter().find(|m| m.name == MAPPED_ROOT) {
         Some(mapped) if mapped.started => again::already_mapped(mapped, options, observed),
@@ -141,6 +145,7 @@ pub(crate) fn unmapped(options: &Options, observed: &Observed) -> Result<Plan, R
                 outcome: Outcome::Already { device: device.clone() },
                 notes: vec![],
                 steps: vec![],
+                optional: 0,
             });
         }
         Some(Link::To(device)) => {
@@ -175,13 +180,14 @@ fn direct(root: Device<'_>, options: &Options, observed: &Observed) -> Plan {
         Err(Refusal::Missing { .. }) => {}
         Err(refusal) => notes.push(format!("no swap: {refusal}")),
     }
+    let optional = steps.len();
     steps.extend([
         Step::Mark(Marker::Root(root.number().to_string())),
         Step::Link { target: Target::Device(root.name().to_string()) },
         Step::Announce { device: root.name().to_string() },
         Step::Mark(Marker::Ready),
     ]);
-    Plan { outcome: Outcome::Direct { root: root.name().to_string() }, notes, steps }
+    Plan { outcome: Outcome::Direct { root: root.name().to_string() }, notes, steps, optional }
 }
 
 fn over_snapshot(
@@ -236,7 +242,7 @@ fn over_snapshot(
         volatile: disk.name.clone(),
         room: cow,
     };
-    Ok(Plan { outcome, notes, steps })
+    Ok(Plan { outcome, notes, steps, optional: 0 })
 }
 
 /// Refuses a volatile disk that is not one, is somebody else's, or is in use.

@@ -24,7 +24,7 @@ impl Root {
         self.0.join(below)
     }
 
-    /// Reads a text file; a file that is not there is an empty text.
+    /// Reads a text file; a file that is not there, or whose device is not, is an empty text.
     ///
     /// # Errors
     /// Any other failure, with the path in it.
@@ -66,7 +66,7 @@ impl Root {
         };
         match read() {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) if is_absence(&error) => Ok(String::new()),
             Err(error) => Err(named(&path, &error)),
         }
     }
@@ -75,6 +75,13 @@ impl Root {
     pub(crate) fn has(&self, below: impl AsRef<Path>) -> bool {
         self.path(below).exists()
     }
+}
+
+/// Tells whether an error means that there is nothing to read: no file; a device that has gone since
+/// the folder was listed; an attribute that a driver has and its device does not.
+fn is_absence(error: &io::Error) -> bool {
+    use nix::libc::{ENODEV, ENOENT, ENXIO, EOPNOTSUPP};
+    matches!(error.raw_os_error(), Some(ENODEV | ENOENT | ENXIO | EOPNOTSUPP))
 }
 
 /// Puts the path into an error, which knows only its number.

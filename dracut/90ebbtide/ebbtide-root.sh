@@ -3,7 +3,7 @@
 
 if [ ! -e /run/ebbtide/root-done ]; then
     modprobe -b -q dm_snapshot
-    if ebbtide-init root >/dev/null 2>&1; then
+    if ebbtide-init root >/dev/null; then
         mkdir -p /run/ebbtide
         : >/run/ebbtide/root-done
     else

@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
                 let volatile = self.claimed(disk);
                 assert!(volatile.discards && volatile.size == *size && self.table.is_empty());
             }
-            Step::RemovePartition { disk, index } => {
+            Step::RemovePartition { disk, index, .. } => {
                 assert!(self.claimed(disk).partitions.iter().any(|p| p.index == *index), "{plan}");
                 self.forgotten.push(*index);
             }

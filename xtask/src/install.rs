@@ -92,6 +92,7 @@ pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
         item("initramfs/50-ebbtide.rules", "usr/lib/udev/rules.d/50-ebbtide.rules", 0o644),
         item("initramfs/hook", "usr/share/initramfs-tools/hooks/ebbtide", 0o755),
         item("initramfs/local-top", "usr/share/initramfs-tools/scripts/local-top/ebbtide", 0o755),
+        item("initramfs/resume.conf", "usr/share/initramfs-tools/conf.d/ebbtide", 0o644),
         Item { keep: true, ..item("initramfs/init.conf", "etc/ebbtide/init.conf", 0o644) },
     ];
     for name in names(&repository.join("dracut/90ebbtide"))? {

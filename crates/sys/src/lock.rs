@@ -44,7 +44,8 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
 /// A timer whose signal interrupts system calls of this thread and does nothing else; dropping it
 /// stops it.
 struct Alarm {
-    timer: libc::timer_t,
+    /// The kernel's first timer has the number 0, which the C library gives out as a null pointer.
+    timer: Option<libc::timer_t>,
     before: libc::sigaction,
 }
 
@@ -60,7 +61,7 @@ impl Alarm {
         let mut before = action;
         // SAFETY: both structures outlive the call, and the handler touches nothing.
         check(unsafe { libc::sigaction(libc::SIGALRM, &raw const action, &raw mut before) })?;
-        let mut alarm = Self { timer: std::ptr::null_mut(), before };
+        let mut alarm = Self { timer: None, before };
         alarm.create()?;
         // A delay of zero would stop the timer instead.
         alarm.set(delay.max(Duration::from_millis(1)), Duration::from_millis(100))?;
@@ -74,9 +75,12 @@ impl Alarm {
         event.sigev_signo = libc::SIGALRM;
         // SAFETY: gettid has no arguments.
         event.sigev_notify_thread_id = unsafe { libc::gettid() };
-        let (event, timer) = (&raw mut event, &raw mut self.timer);
+        let mut timer = std::ptr::null_mut();
+        let (event, made) = (&raw mut event, &raw mut timer);
         // SAFETY: both outlive the call; the thread that is named is this one.
-        check(unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, event, timer) })
+        check(unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, event, made) })?;
+        self.timer = Some(timer);
+        Ok(())
     }
 
     fn set(&self, delay: Duration, interval: Duration) -> io::Result<()> {
@@ -85,16 +89,17 @@ impl Alarm {
             tv_nsec: libc::c_long::from(duration.subsec_nanos() as i32),
         };
         let times = libc::itimerspec { it_interval: time(interval), it_value: time(delay) };
+        let Some(timer) = self.timer else { return Ok(()) };
         // SAFETY: the timer exists until `drop`, the structure outlives the call.
-        check(unsafe { libc::timer_settime(self.timer, 0, &raw const times, std::ptr::null_mut()) })
+        check(unsafe { libc::timer_settime(timer, 0, &raw const times, std::ptr::null_mut()) })
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if !self.timer.is_null() {
+        if let Some(timer) = self.timer.take() {
             // SAFETY: the timer exists and is not used after this.
-            let _ = unsafe { libc::timer_delete(self.timer) };
+            let _ = unsafe { libc::timer_delete(timer) };
         }
         // SAFETY: the structure is what the kernel gave out before.
         let _ =
@@ -128,6 +133,7 @@ mod tests {
             let error = exclusive(&other, patience).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(began.elapsed() >= patience);
+            thread::sleep(Duration::from_millis(300));
         }
 
         let (ready, wait) = mpsc::channel();
@@ -136,7 +142,9 @@ mod tests {
             drop(one);
         });
         ready.send(()).unwrap();
-        exclusive(&other, Duration::from_secs(30)).unwrap();
+        exclusive(&other, Duration::from_millis(400)).unwrap();
         holder.join().unwrap();
+        // A timer that is left behind would end the process now.
+        thread::sleep(Duration::from_millis(800));
     }
 }

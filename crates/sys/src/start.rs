@@ -50,7 +50,13 @@ pub unsafe fn run(
     // SAFETY: nothing else has set a handler yet.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let count = usize::try_from(count).unwrap_or(0);
-    // SAFETY: the caller promises as many strings.
-    let text = |at| OsStr::from_bytes(unsafe { CStr::from_ptr(*arguments.add(at)) }.to_bytes());
-    c_int::from(program((1..count).map(|at| text(at).to_os_string()).collect()))
+    let word = |at| {
+        // SAFETY: the caller promises `count` pointers, and `at` is less.
+        let place = unsafe { arguments.add(at) };
+        // SAFETY: so this is one of them,
+        let text = unsafe { *place };
+        // SAFETY: and it leads to a C string.
+        OsStr::from_bytes(unsafe { CStr::from_ptr(text) }.to_bytes()).to_os_string()
+    };
+    c_int::from(program((1..count).map(word).collect()))
 }
