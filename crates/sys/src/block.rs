@@ -4,7 +4,7 @@ use crate::ioctl;
 use std::{fs::File, io, ops::Range};
 
 /// `_IO(0x12, 119)`, include/uapi/linux/fs.h.
-const BLKDISCARD: libc::c_ulong = ioctl::plain(0x12, 119);
+const BLKDISCARD: libc::Ioctl = ioctl::plain(0x12, 119);
 
 /// Discards a range of bytes: afterwards the device may hold anything there, mostly zeros, and a
 /// sparse image behind it has given the space back. Returns once the device has done it.

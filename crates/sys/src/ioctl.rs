@@ -12,7 +12,7 @@ use std::{
 /// counting only what `argument` itself says is there, and that keeps no pointer to it.
 pub(crate) unsafe fn with_pointer<T: ?Sized>(
     file: impl AsFd,
-    request: libc::c_ulong,
+    request: libc::Ioctl,
     argument: *mut T,
 ) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed, so it is open; the caller vouches for the argument.
@@ -22,14 +22,14 @@ pub(crate) unsafe fn with_pointer<T: ?Sized>(
 
 /// Returns an ioctl request that reads and writes `size` bytes: `_IOWR(kind, number, size)` of the
 /// kernel's include/uapi/asm-generic/ioctl.h.
-pub(crate) const fn read_write(kind: u8, number: u8, size: usize) -> libc::c_ulong {
+pub(crate) const fn read_write(kind: u8, number: u8, size: usize) -> libc::Ioctl {
     (3 << 30)
-        | ((size as libc::c_ulong) << 16)
-        | ((kind as libc::c_ulong) << 8)
-        | number as libc::c_ulong
+        | ((size as libc::Ioctl) << 16)
+        | ((kind as libc::Ioctl) << 8)
+        | number as libc::Ioctl
 }
 
 /// Returns an ioctl request without a size: `_IO(kind, number)`.
-pub(crate) const fn plain(kind: u8, number: u8) -> libc::c_ulong {
-    ((kind as libc::c_ulong) << 8) | number as libc::c_ulong
+pub(crate) const fn plain(kind: u8, number: u8) -> libc::Ioctl {
+    ((kind as libc::Ioctl) << 8) | number as libc::Ioctl
 }

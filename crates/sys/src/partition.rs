@@ -6,7 +6,7 @@ use crate::ioctl;
 use std::{fs::File, io, ops::Range};
 
 /// `_IO(0x12, 105)`, include/uapi/linux/blkpg.h.
-const BLKPG: libc::c_ulong = ioctl::plain(0x12, 105);
+const BLKPG: libc::Ioctl = ioctl::plain(0x12, 105);
 const ADD: i32 = 1;
 const DELETE: i32 = 2;
 
