@@ -23,10 +23,7 @@ pub(crate) unsafe fn with_pointer<T: ?Sized>(
 /// Returns an ioctl request that reads and writes `size` bytes: `_IOWR(kind, number, size)` of the
 /// kernel's include/uapi/asm-generic/ioctl.h.
 pub(crate) const fn read_write(kind: u8, number: u8, size: usize) -> libc::Ioctl {
-    (3 << 30)
-        | ((size as libc::Ioctl) << 16)
-        | ((kind as libc::Ioctl) << 8)
-        | number as libc::Ioctl
+    (3 << 30) | ((size as libc::Ioctl) << 16) | ((kind as libc::Ioctl) << 8) | number as libc::Ioctl
 }
 
 /// Returns an ioctl request without a size: `_IO(kind, number)`.

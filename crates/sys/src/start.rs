@@ -23,6 +23,7 @@ macro_rules! program {
             count: ::core::ffi::c_int,
             arguments: *const *const ::core::ffi::c_char,
         ) -> ::core::ffi::c_int {
+            // SAFETY: as above.
             unsafe { $crate::start::run($function, count, arguments) }
         }
     };
@@ -50,13 +51,11 @@ pub unsafe fn run(
     // SAFETY: nothing else has set a handler yet.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let count = usize::try_from(count).unwrap_or(0);
-    let word = |at| {
-        // SAFETY: the caller promises `count` pointers, and `at` is less.
-        let place = unsafe { arguments.add(at) };
-        // SAFETY: so this is one of them,
-        let text = unsafe { *place };
-        // SAFETY: and it leads to a C string.
-        OsStr::from_bytes(unsafe { CStr::from_ptr(text) }.to_bytes()).to_os_string()
+    // SAFETY: the caller promises that there are as many pointers.
+    let arguments = unsafe { std::slice::from_raw_parts(arguments, count) };
+    let text = |argument: &*const c_char| {
+        // SAFETY: the caller promises that each leads to a C string that stays as it is.
+        OsStr::from_bytes(unsafe { CStr::from_ptr(*argument) }.to_bytes()).to_os_string()
     };
-    c_int::from(program((1..count).map(word).collect()))
+    c_int::from(program(arguments.iter().skip(1).map(text).collect()))
 }
