@@ -11,8 +11,9 @@ fuzz_target!(|text: &str| {
     let (line, conf) = text.split_once('\0').unwrap_or((text, ""));
     // Quotes may stand anywhere in a word, and go.
     let unquoted = line.replace('"', "");
-    // Under another root nothing is ours to read; this one is named last, and so wins.
-    match Options::parse(&format!("{line}\n root=dmroot"), conf) {
+    match Options::parse(&format!("root=dmroot {line}"), conf) {
+        // The line names another root after ours: then nothing is ours to read.
+        Ok(options) if !options.wanted => assert_eq!(options, Options::default()),
         Ok(options) => {
             // What is in neither text was not made up: the same file and an empty line agree on all
             // but what the line says.

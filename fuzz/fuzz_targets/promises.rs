@@ -9,7 +9,7 @@ use ebbtide_format::{
 use ebbtide_init::{
     discover::{self, Device},
     layout::{Extent, MIN_COW},
-    observed::{Disk, Mapped, Observed, Usage},
+    observed::{Disk, Link, Mapped, Observed, Usage},
     options::{MAPPED_ROOT, Options, SwapSize},
     plan::{Outcome, Plan, UUID_PREFIX},
     role::Role,
@@ -43,7 +43,9 @@ pub(crate) fn check(plan: &Plan, options: &Options, observed: &Observed) {
             assert!(!root.read_only());
             let mut run = Run::begin(root, options, observed, plan);
             plan.steps.iter().for_each(|step| run.step(step));
-            assert!(!run.mapped && run.linked, "{plan}");
+            let there = Link::To(root.name().into());
+            let linked = run.linked || observed.link == Some(there);
+            assert!(!run.mapped && linked, "{plan}");
         }
     }
 }
@@ -107,7 +109,8 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, step: &'a Step) {
         let plan = self.plan;
-        assert!(!self.linked || matches!(step, Step::Announce { .. }), "{plan}");
+        let after = matches!(step, Step::Announce { .. } | Step::Mark(Marker::Ready));
+        assert!(!self.linked || after, "{plan}");
         match step {
             Step::Claim { disk } => self.claim(disk),
             Step::Discard { disk, size } => {
