@@ -50,6 +50,10 @@ fn dispatch(args: &[String]) -> Result<()> {
     let Some((verb, rest)) = args.split_first() else {
         return Err(Failure::usage("which verb?"));
     };
+    if rest.iter().any(|word| matches!(word.as_str(), "--help" | "-h")) {
+        print!("{USAGE}");
+        return Ok(());
+    }
     match verb.as_str() {
         "setup" => setup::main(rest),
         "install" => install::main(rest),
