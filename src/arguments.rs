@@ -14,6 +14,20 @@ pub(crate) enum Command {
         /// Stands in for the kernel command line.
         command_line: Option<String>,
     },
+    /// Mount the private disk, what is bound from it, and the modules disk.
+    Mounts {
+        /// Where the root is mounted.
+        root: PathBuf,
+    },
+    /// Be the whole initramfs.
+    Boot,
+    /// Say how full the store is, and what is bound from where.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
+    /// Watch the store.
+    Watch,
     /// Print the help.
     Help,
     /// Print the version.
@@ -21,10 +35,14 @@ pub(crate) enum Command {
 }
 
 pub(crate) const HELP: &str = "\
-Makes a read-only root writable for one boot.
+Makes a read-only root writable for one boot, and mounts what is kept.
 
 Usage: ebbtide-init root
        ebbtide-init plan [--root DIR] [--cmdline TEXT]
+       ebbtide-init mounts [--root DIR]
+       ebbtide-init boot
+       ebbtide-init status [--json]
+       ebbtide-init watch
 
 Commands:
   root    Divide the volatile disk into swap and copy-on-write room, and map
@@ -33,10 +51,24 @@ Commands:
           dmroot; a second run does nothing and says so.
   plan    Print the steps that root would take, numbered, and take none. Unlike
           root it does not have the kernel load dm-snapshot.
+  mounts  Check, mount and grow the private disk; format it when it is blank;
+          fill it at its first boot; bind from it what is declared; mount the
+          modules disk. Run once the root is mounted. What fails is named, and
+          the rest is done.
+  boot    Be the whole initramfs, as process 1: load modules, root, mount the
+          root, mounts, and start the real init.
+  status  Say how full the copy-on-write store is, how fast it fills, and what
+          is bound from where.
+  watch   Warn when the store is 75, 90 and 95 % full, and enlarge it as soon as
+          the host enlarges the volatile disk. Runs until it is ended.
 
 Options of plan:
   --root DIR      look at /proc, /sys, /dev and /etc below DIR instead of /
   --cmdline TEXT  use TEXT as the kernel command line
+Options of mounts:
+  --root DIR      the root is mounted at DIR, as in an initramfs; default /
+Options of status:
+  --json          print one JSON object
 Options:
   -h, --help      print this help
   -V, --version   print the version
@@ -51,9 +83,22 @@ Settings stand on the kernel command line as ebbtide.KEY=VALUE, or in
   overflow             auto, N or PO: what a full store does; auto is N where it
                        cannot fill, else PO, which turns the root read-only
   timeout              bound of each wait for a disk, in seconds; default 30s
+  encrypt              yes or no: swap and store under a random key; default no
+  rw                   where the private disk is mounted; default /rw
+  binds                paths bound from it without a file that declares them, with
+                       commas between, or no; default /home,/usr/local
+  volume-binds         yes or no: whether files on it may declare binds; default yes
+  format               ext4, xfs, btrfs or no: what a blank one is formatted with;
+                       default ext4
+  disposable           yes or no: whether it is thrown away with the machine and
+                       needs no journal; default no
+  failure              poweroff, reboot or shell: what boot does when it cannot go
+                       on; default poweroff
 
 Exit status: 0 done or nothing to do, 1 refused or failed, 2 usage.
 ";
+
+const VERBS: &str = "root, plan, mounts, boot, status or watch";
 
 /// Reads the arguments that follow the program's name.
 ///
@@ -61,14 +106,18 @@ Exit status: 0 done or nothing to do, 1 refused or failed, 2 usage.
 /// What was found and what was wanted, for the user.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut arguments = arguments.map(|a| a.to_string_lossy().into_owned());
-    let verb = arguments.next().ok_or("found no command; wanted root or plan")?;
+    let verb = arguments.next().ok_or_else(|| format!("found no command; wanted {VERBS}"))?;
     let command = match verb.as_str() {
         "root" => Command::Root,
         "plan" => return plan(arguments),
+        "mounts" => return mounts(arguments),
+        "boot" => Command::Boot,
+        "status" => return status(arguments),
+        "watch" => Command::Watch,
         "-h" | "--help" | "help" => Command::Help,
         "-V" | "--version" => Command::Version,
         other => {
-            return Err(format!("found the command \"{other}\"; wanted root or plan"));
+            return Err(format!("found the command \"{other}\"; wanted {VERBS}"));
         }
     };
     match arguments.next().as_deref() {
@@ -94,6 +143,32 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> 
     Ok(Command::Plan { root, command_line })
 }
 
+fn mounts(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut root = PathBuf::from("/");
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--root" => {
+                root = arguments.next().ok_or("found --root without a value")?.into();
+            }
+            "-h" | "--help" => return Ok(Command::Help),
+            other => return Err(format!("found \"{other}\"; wanted --root DIR")),
+        }
+    }
+    Ok(Command::Mounts { root })
+}
+
+fn status(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut json = false;
+    for argument in arguments {
+        match argument.as_str() {
+            "--json" => json = true,
+            "-h" | "--help" => return Ok(Command::Help),
+            other => return Err(format!("found \"{other}\"; wanted --json")),
+        }
+    }
+    Ok(Command::Status { json })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +186,10 @@ mod tests {
         );
         assert_eq!(parse_words("plan --help"), Ok(Command::Help));
         assert_eq!(parse_words("--version"), Ok(Command::Version));
+        let mounts = Command::Mounts { root: "/sysroot".into() };
+        assert_eq!(parse_words("mounts --root /sysroot"), Ok(mounts));
+        assert_eq!(parse_words("status --json"), Ok(Command::Status { json: true }));
+        assert_eq!(parse_words("watch"), Ok(Command::Watch));
     }
 
     #[test]
@@ -121,6 +200,9 @@ mod tests {
             ("root now", "now"),
             ("plan --rot /", "--rot"),
             ("plan --root", "without a value"),
+            ("mounts --root", "without a value"),
+            ("status --yaml", "--yaml"),
+            ("watch 5", "5"),
         ] {
             let error = parse_words(words).unwrap_err();
             assert!(error.contains(named), "{words}: {error}");

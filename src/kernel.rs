@@ -148,7 +148,7 @@ fn known_partition(device: &str) -> Option<(Sectors, Sectors)> {
     Some((number("start")?, number("size")?))
 }
 
-fn mark(marker: &Marker) -> io::Result<()> {
+pub(crate) fn mark(marker: &Marker) -> io::Result<()> {
     let path = PathBuf::from(marker.to_string());
     make_folder(Path::new(MARKERS))?;
     make_folder(path.parent().unwrap_or(Path::new(MARKERS)))?;

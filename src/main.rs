@@ -15,6 +15,7 @@ mod failure;
 mod kernel;
 mod kmsg;
 mod mapper;
+mod mounts;
 mod observe;
 mod root;
 
@@ -52,6 +53,13 @@ fn run(words: Vec<OsString>) -> u8 {
             set_up_root()
         }
         Command::Plan { root, command_line } => dry_run(&Root::at(root), command_line),
+        Command::Mounts { root } => {
+            kmsg::init();
+            read_options(&Root::at("/"), None).and_then(|options| mounts::set_up(&options, &root))
+        }
+        Command::Boot | Command::Status { .. } | Command::Watch => {
+            Err(io::Error::from(io::ErrorKind::Unsupported).into())
+        }
     };
     match result {
         Ok(()) => 0,

@@ -63,6 +63,45 @@ pub enum Overflow {
     PersistentOverflow,
 }
 
+/// What a blank private disk is formatted with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// ext4.
+    #[default]
+    Ext4,
+    /// XFS.
+    Xfs,
+    /// Btrfs.
+    Btrfs,
+    /// Nothing: a blank disk stays as it is, and is not mounted.
+    No,
+}
+
+impl Format {
+    /// Returns its name, which is the file system's type for the kernel.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+            Self::No => "no",
+        }
+    }
+}
+
+/// What `boot` does when it cannot go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Powers the machine off.
+    #[default]
+    PowerOff,
+    /// Starts the machine again.
+    Reboot,
+    /// Runs a shell, if the initramfs has one; else powers off.
+    Shell,
+}
+
 /// Everything that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -84,7 +123,27 @@ pub struct Options {
     pub overflow: Overflow,
     /// Bound of each wait.
     pub timeout: Duration,
+    /// Whether swap and store are encrypted with a key that nobody knows.
+    pub encrypt: bool,
+    /// Where the private disk is mounted, an absolute path.
+    pub rw: String,
+    /// Which of [`DEFAULT_BINDS`] and of other paths are bound from the private disk without being
+    /// declared in a file; absolute paths.
+    pub binds: Vec<String>,
+    /// Whether files on the private disk may declare binds.
+    pub volume_binds: bool,
+    /// What a blank private disk is formatted with.
+    pub format: Format,
+    /// Whether the private disk is thrown away with the machine, so that it needs no journal.
+    pub disposable: bool,
+    /// What `boot` does when it cannot go on.
+    pub failure: OnFailure,
 }
+
+/// Where the private disk is mounted.
+pub const DEFAULT_RW: &str = "/rw";
+/// What is bound from the private disk.
+pub const DEFAULT_BINDS: [&str; 2] = ["/home", "/usr/local"];
 
 /// 4 KiB copies nothing that a 4 KiB file system did not write; `docs/adr/0002` has the figures.
 pub const DEFAULT_CHUNK: Chunk = Chunk::MIN;
@@ -105,6 +164,13 @@ impl Default for Options {
             chunk: DEFAULT_CHUNK,
             overflow: Overflow::Auto,
             timeout: DEFAULT_TIMEOUT,
+            encrypt: false,
+            rw: DEFAULT_RW.to_string(),
+            binds: DEFAULT_BINDS.map(str::to_string).to_vec(),
+            volume_binds: true,
+            format: Format::default(),
+            disposable: false,
+            failure: OnFailure::default(),
         }
     }
 }
@@ -154,8 +220,8 @@ impl fmt::Display for OptionError {
 
 impl core::error::Error for OptionError {}
 
-const KEYS: &str =
-    "one of root, private, volatile, modules, swap, chunk, overflow, timeout, as KEY=VALUE";
+const KEYS: &str = "one of root, private, volatile, modules, swap, chunk, overflow, timeout, \
+    encrypt, rw, binds, volume-binds, format, disposable, failure, as KEY=VALUE";
 const CHOICE: &str = "a path below /dev, serial=NAME, PARTLABEL=NAME or auto";
 
 impl Options {
@@ -219,10 +285,63 @@ impl Options {
                 self.timeout =
                     seconds(value).ok_or_else(|| error("seconds from 0 to 3600, such as 30s"))?;
             }
+            "encrypt" => self.encrypt = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
+            "rw" => {
+                let plain = Some(value).filter(|path| is_plain_path(path));
+                self.rw = plain.ok_or_else(|| error("an absolute path other than /"))?.to_string();
+            }
+            "binds" => {
+                self.binds = paths(value)
+                    .ok_or_else(|| error("absolute paths with commas between them, or no"))?;
+            }
+            "volume-binds" => {
+                self.volume_binds = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?;
+            }
+            "format" => {
+                let all = [Format::Ext4, Format::Xfs, Format::Btrfs, Format::No];
+                self.format = all
+                    .into_iter()
+                    .find(|format| format.word() == value)
+                    .ok_or_else(|| error("ext4, xfs, btrfs or no"))?;
+            }
+            "disposable" => self.disposable = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
+            "failure" => {
+                self.failure = match value {
+                    "poweroff" => OnFailure::PowerOff,
+                    "reboot" => OnFailure::Reboot,
+                    "shell" => OnFailure::Shell,
+                    _ => return Err(error("poweroff, reboot or shell")),
+                }
+            }
             _ => return Err(error(KEYS)),
         }
         Ok(())
     }
+}
+
+const YES_OR_NO: &str = "yes or no";
+
+fn yes_or_no(value: &str) -> Option<bool> {
+    match value {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Tells whether a path is absolute, not `/` itself, and without empty parts, `.` and `..`.
+#[must_use]
+pub fn is_plain_path(path: &str) -> bool {
+    path.strip_prefix('/')
+        .is_some_and(|below| below.split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
+
+fn paths(value: &str) -> Option<Vec<String>> {
+    if value == "no" {
+        return Some(Vec::new());
+    }
+    let parts = value.split(',').map(str::trim);
+    parts.map(|path| is_plain_path(path).then(|| path.to_string())).collect()
 }
 
 fn choice(value: &str) -> Option<Choice> {
@@ -236,8 +355,7 @@ fn choice(value: &str) -> Option<Choice> {
     if let Some(name) = value.strip_prefix("PARTLABEL=") {
         return named(name).map(Choice::PartLabel);
     }
-    let below = value.strip_prefix("/dev/")?;
-    let plain = !below.is_empty() && below.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let plain = value.starts_with("/dev/") && is_plain_path(value);
     plain.then(|| Choice::Path(value.to_string()))
 }
 
@@ -304,6 +422,19 @@ mod tests {
     }
 
     #[test]
+    fn reads_where_the_private_disk_goes() {
+        let options = Options::parse(
+            "root=dmroot ebbtide.binds=/home,/var/lib/x ebbtide.rw=/persist ebbtide.format=xfs",
+            "volume-binds = no",
+        )
+        .unwrap();
+        assert_eq!((options.rw.as_str(), options.volume_binds), ("/persist", false));
+        assert_eq!(options.binds, ["/home", "/var/lib/x"]);
+        assert_eq!(options.format, Format::Xfs);
+        assert!(Options::parse("root=dmroot", "binds=no").unwrap().binds.is_empty());
+    }
+
+    #[test]
     fn quotes_keep_blanks_together() {
         let options =
             Options::parse("root=dmroot ebbtide.root=\"PARTLABEL=my root\" x", "").unwrap();
@@ -343,6 +474,18 @@ mod tests {
             "root=serial=",
             "volatile=/tmp/x",
             "colour=red",
+            "encrypt=1",
+            "rw=rw",
+            "rw=/",
+            "rw=/rw/",
+            "rw=/a/../b",
+            "binds=home",
+            "binds=/home,,/srv",
+            "binds=",
+            "volume-binds=maybe",
+            "format=vfat",
+            "disposable=",
+            "failure=panic",
         ] {
             assert!(Options::parse("root=dmroot", statement).is_err(), "{statement}");
             let word = alloc::format!("root=dmroot ebbtide.{statement}");

@@ -23,6 +23,8 @@ pub enum Marker {
     /// Everything has been set up. No rule reads it: it tells a second run from the rest of one that
     /// was cut, which a link that udev has made does not.
     Ready,
+    /// `mounts` has done its work.
+    Mounts,
 }
 
 impl fmt::Display for Marker {
@@ -31,6 +33,7 @@ impl fmt::Display for Marker {
             Self::Cow(name) => write!(f, "{MARKERS}/cow/{name}"),
             Self::Root(number) => write!(f, "{MARKERS}/root/{number}"),
             Self::Ready => write!(f, "{MARKERS}/ready"),
+            Self::Mounts => write!(f, "{MARKERS}/mounts"),
         }
     }
 }

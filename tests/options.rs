@@ -1,13 +1,13 @@
 //! Properties of the grammar: no text is too odd for it, and what is written is read again.
 
 use ebbtide_format::units::{Bytes, Chunk};
-use ebbtide_init::options::{Choice, Options, Overflow, Place, SwapSize};
+use ebbtide_init::options::{Choice, Format, OnFailure, Options, Overflow, Place, SwapSize};
 use proptest::prelude::*;
 use std::time::Duration;
 
 /// Words that look like options, for the parser to get further than the first letter.
-const ALMOST: &str = "(ebbtide\\.)?(root|private|volatile|modules|swap|chunk|overflow|timeout|x)?\
-                      [ =]{0,2}(auto|serial=|PARTLABEL=|/dev/|[0-9]{0,21}[KMGTiBs]{0,3}|N|PO|\\PC{0,4})";
+const ALMOST: &str = "(ebbtide\\.)?(root|private|volatile|modules|swap|chunk|overflow|timeout|encrypt|rw|binds|format|failure|x)?\
+                      [ =]{0,2}(auto|serial=|PARTLABEL=|/dev/|[0-9]{0,21}[KMGTiBs]{0,3}|N|PO|yes|no|(/[a-z.]{0,3}){0,3}(,/[a-z]{0,2})?|\\PC{0,4})";
 
 fn names() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9_.=:-]{1,20}( [a-z]{1,8})?"
@@ -22,8 +22,29 @@ fn choices() -> impl Strategy<Value = Choice> {
     ]
 }
 
+fn plain_paths() -> impl Strategy<Value = String> {
+    "(/[a-z][a-z0-9._-]{0,6}){1,3}"
+}
+
+prop_compose! {
+    fn mounts()(
+        encrypt in any::<bool>(), volume_binds in any::<bool>(), disposable in any::<bool>(),
+        rw in plain_paths(), binds in prop::collection::vec(plain_paths(), 0..4),
+        format in prop_oneof![
+            Just(Format::Ext4), Just(Format::Xfs), Just(Format::Btrfs), Just(Format::No),
+        ],
+        failure in prop_oneof![
+            Just(OnFailure::PowerOff), Just(OnFailure::Reboot), Just(OnFailure::Shell),
+        ],
+    ) -> Options {
+        let defaults = Options::default();
+        Options { encrypt, rw, binds, volume_binds, format, disposable, failure, ..defaults }
+    }
+}
+
 prop_compose! {
     fn options()(
+        mounts in mounts(),
         wanted in any::<bool>(),
         root in choices(), private in choices(), volatile in choices(), modules in choices(),
         swap in prop_oneof![
@@ -36,14 +57,22 @@ prop_compose! {
         ],
         timeout in (0..=3600u64).prop_map(Duration::from_secs),
     ) -> Options {
-        Options { wanted, root, private, volatile, modules, swap, chunk, overflow, timeout }
+        Options { wanted, root, private, volatile, modules, swap, chunk, overflow, timeout, ..mounts }
     }
 }
 
 /// Writes options as statements `KEY = VALUE`, in the spelling of the manual.
 fn statements(options: &Options, between: &str) -> Vec<String> {
-    let Options { wanted: _, root, private, volatile, modules, swap, chunk, overflow, timeout } =
-        options;
+    let Options {
+        wanted: _, root, private, volatile, modules, swap, chunk, overflow, timeout, ..
+    } = options;
+    let Options { encrypt, rw, binds, volume_binds, format, disposable, failure, .. } = options;
+    let yes_or_no = |yes: &bool| if *yes { "yes" } else { "no" }.to_string();
+    let failure = match failure {
+        OnFailure::PowerOff => "poweroff",
+        OnFailure::Reboot => "reboot",
+        OnFailure::Shell => "shell",
+    };
     let swap = match swap {
         SwapSize::Auto => "auto".to_string(),
         SwapSize::Fixed(size) => size.0.to_string(),
@@ -62,6 +91,13 @@ fn statements(options: &Options, between: &str) -> Vec<String> {
         ("chunk", format!("{}K", chunk.bytes().0 / 1024)),
         ("overflow", overflow.to_string()),
         ("timeout", format!("{}s", timeout.as_secs())),
+        ("encrypt", yes_or_no(encrypt)),
+        ("rw", rw.clone()),
+        ("binds", if binds.is_empty() { "no".to_string() } else { binds.join(",") }),
+        ("volume-binds", yes_or_no(volume_binds)),
+        ("format", format.word().to_string()),
+        ("disposable", yes_or_no(disposable)),
+        ("failure", failure.to_string()),
     ]
     .map(|(key, value)| format!("{key}{between}{value}"))
     .to_vec()
