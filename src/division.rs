@@ -4,9 +4,11 @@
 //! empty and divide the disk, and that make its swap area.
 
 use crate::{
+    encrypted::Encrypted,
     layout::{self, Extent, Layout, Purpose, TooSmall},
     observed::{Disk, Observed},
     options::Options,
+    plan::UUID_PREFIX,
     refusal::Refusal,
     step::{Marker, Step},
 };
@@ -29,6 +31,7 @@ pub(crate) const COW_INDEX: u32 = 2;
 pub(crate) struct Division<'a> {
     disk: &'a Disk,
     block: LogicalBlock,
+    encrypt: bool,
     pub(crate) layout: Layout,
 }
 
@@ -48,7 +51,14 @@ pub(crate) fn divide<'a>(
             needed,
         },
     )?;
-    Ok(Division { disk, block, layout })
+    Ok(Division { disk, block, encrypt: options.encrypt, layout })
+}
+
+const fn encrypted(index: u32) -> Encrypted {
+    match index {
+        SWAP_INDEX => Encrypted::Swap,
+        _ => Encrypted::Store,
+    }
 }
 
 impl Division<'_> {
@@ -65,7 +75,12 @@ impl Division<'_> {
         format!("{}{between}{index}", self.disk.name)
     }
 
-    /// Claims, empties and divides the disk.
+    /// Returns the device that is used for a partition: what it is encrypted as, or itself.
+    pub(crate) fn device(&self, index: u32) -> String {
+        if self.encrypt { encrypted(index).device() } else { self.partition_name(index) }
+    }
+
+    /// Claims, empties and divides the disk; with encryption, if it was asked for.
     pub(crate) fn partition_steps(&self, observed: &Observed) -> Vec<Step> {
         if self.partitions().next().is_none() {
             return vec![];
@@ -87,7 +102,22 @@ impl Division<'_> {
             let device = self.partition_name(index);
             steps.push(Step::AddPartition { disk: disk(), index, device, extent });
         }
+        if self.encrypt {
+            steps.extend(
+                self.partitions().map(|(index, extent)| self.encrypt(index, extent, observed)),
+            );
+        }
         steps
+    }
+
+    fn encrypt(&self, index: u32, extent: Extent, observed: &Observed) -> Step {
+        let part = encrypted(index);
+        let id = match part {
+            Encrypted::Swap => observed.identifiers.swap,
+            Encrypted::Store => observed.identifiers.cow,
+        };
+        let crypt = part.table(&self.partition_name(index), extent.length.sectors());
+        Step::Encrypt { part, crypt, uuid: format!("{UUID_PREFIX}{id}") }
     }
 
     fn table(&self, observed: &Observed) -> Table {
@@ -111,7 +141,7 @@ impl Division<'_> {
 
     /// Makes the swap area and uses it; nothing when there is no room for one.
     pub(crate) fn swap_steps(&self, observed: &Observed) -> Vec<Step> {
-        let device = self.partition_name(SWAP_INDEX);
+        let device = self.device(SWAP_INDEX);
         let area = self.layout.swap.and_then(|swap| {
             SwapArea::new(swap.length, observed.page, observed.identifiers.swap_area)
         });

@@ -1,6 +1,6 @@
 //! The steps as system calls.
 
-use crate::{apply::Kernel, claim::Claim, direct, events, mapper::Mapper, root::named};
+use crate::{apply::Kernel, claim::Claim, direct, encryption, events, mapper::Mapper, root::named};
 use ebbtide_format::{gpt_table::Table, units::Sectors};
 use ebbtide_init::{
     layout::Extent,
@@ -33,6 +33,12 @@ impl Linux {
     /// Has the kernel load what a snapshot needs, where it can; what came of it is observed.
     pub(crate) fn ask_for_snapshots(&mut self) {
         let _ = self.mapper.ask_for_snapshots();
+    }
+
+    /// Has the kernel load what encryption needs, where it can, and tells whether it has it now. Built
+    /// into a kernel, it is not seen in `/sys/module`.
+    pub(crate) fn has_encryption(&mut self) -> bool {
+        self.mapper.ask_for_encryption().is_ok()
     }
 
     fn claimed(&self) -> io::Result<&File> {
@@ -92,6 +98,9 @@ impl Kernel for Linux {
             Step::AddPartition { device, index, extent, .. } => {
                 self.add_partition(device, *index, *extent)
             }
+            Step::Encrypt { part, crypt, uuid } => {
+                encryption::set_up(&mut self.mapper, *part, crypt, uuid, self.patience)
+            }
             Step::WriteSwap { device, area, length } => {
                 direct::write_start(&node(device), &area.header(), length.0 as usize)
             }
@@ -99,6 +108,9 @@ impl Kernel for Linux {
                 direct::write_start(&node(device), &[], length.0 as usize)
             }
             Step::RemoveUnstarted => self.mapper.remove(),
+            Step::RemoveEncrypted { part } => {
+                encryption::remove_left(&mut self.mapper, *part, self.patience)
+            }
             Step::Map { snapshot, uuid } => self.mapper.map(snapshot, uuid),
             Step::Occupy { at, length } => {
                 direct::rewrite(&node(&self.mapper.name()?), at.0, length.0 as usize)
@@ -117,6 +129,7 @@ impl Kernel for Linux {
         match undo {
             Undo::RemovePartition { index, device, .. } => self.remove_partition(device, *index),
             Undo::Unmark(marker) => fs::remove_file(marker.to_string()),
+            Undo::Decrypt { part } => encryption::take_down(&mut self.mapper, *part),
             Undo::Unmap => self.mapper.remove(),
             Undo::SwapOff { device } => swap::off(&node(device)),
             Undo::Unlink => fs::remove_file(link_path()),
@@ -124,7 +137,7 @@ impl Kernel for Linux {
     }
 }
 
-fn node(device: &str) -> PathBuf {
+pub(crate) fn node(device: &str) -> PathBuf {
     Path::new("/dev").join(device)
 }
 
@@ -155,7 +168,7 @@ pub(crate) fn mark(marker: &Marker) -> io::Result<()> {
     File::create(&path).map(drop).map_err(|e| named(&path, &e))
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(named(path, &error)),
         _ => Ok(()),

@@ -16,6 +16,7 @@ extern crate alloc;
 mod again;
 pub mod discover;
 mod division;
+pub mod encrypted;
 pub mod layout;
 pub mod observed;
 pub mod options;

@@ -10,6 +10,7 @@ mod apply;
 mod arguments;
 mod claim;
 mod direct;
+mod encryption;
 mod events;
 mod failure;
 mod kernel;
@@ -112,7 +113,8 @@ fn set_up_root() -> Result<(), Failure> {
     if options.wanted {
         kernel.ask_for_snapshots();
     }
-    let plan = plan_when_ready(&root, &options)?;
+    let encrypts = options.wanted && options.encrypt && kernel.has_encryption();
+    let plan = plan_when_ready(&root, &options, encrypts)?;
     log::info!("{}", plan.outcome);
     for note in &plan.notes {
         log::warn!("{note}");
@@ -132,12 +134,14 @@ fn set_up_root() -> Result<(), Failure> {
 
 /// Plans as soon as the disks are there; the bound begins anew when it is another disk that is
 /// waited for.
-fn plan_when_ready(root: &Root, options: &Options) -> Result<Plan, Failure> {
+fn plan_when_ready(root: &Root, options: &Options, encrypts: bool) -> Result<Plan, Failure> {
     let mut events = None;
     let mut waiting_for = None;
     let mut deadline = Instant::now();
     loop {
-        let refusal = match plan(options, &observe::observe(root, options)?) {
+        let mut observed = observe::observe(root, options)?;
+        observed.crypt |= encrypts;
+        let refusal = match plan(options, &observed) {
             Err(refusal) if refusal.may_pass() => refusal,
             decided => return Ok(decided?),
         };

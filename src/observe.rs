@@ -44,6 +44,7 @@ pub(crate) fn observe(root: &Root, options: &Options) -> io::Result<Observed> {
         page: ebbtide_sys::machine::page_size(),
         identifiers: identifiers()?,
         mapper: mapper(root),
+        crypt: root.has("sys/module/dm_crypt"),
         link: link(root),
         ready: root.has(Marker::Ready.to_string().trim_start_matches('/')),
         paths: paths(root, options),

@@ -17,6 +17,8 @@ pub struct Observed {
     pub identifiers: Identifiers,
     /// Whether snapshots can be mapped.
     pub mapper: Mapper,
+    /// Whether devices can be encrypted.
+    pub crypt: bool,
     /// What already stands at `/dev/mapper/dmroot`.
     pub link: Option<Link>,
     /// Whether an earlier run has left its last marker.

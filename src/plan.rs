@@ -4,6 +4,7 @@ use crate::{
     again,
     discover::{self, Device},
     division::{COW_INDEX, SIGNATURES_END, divide},
+    encrypted,
     layout::Purpose,
     observed::{Disk, Link, Mapper, Observed},
     options::{MAPPED_ROOT, Options, Overflow},
@@ -123,8 +124,7 @@ pub fn plan(options: &Options, observed: &Observed) -> Result<Plan, Refusal> {
     }
     match observed.mapped.iter().find(|m| m.name == MAPPED_ROOT) {
         Some(mapped) if mapped.started => again::already_mapped(mapped, options, observed),
-        Some(mapped) => again::over_unstarted(mapped, options, observed),
-        None => unmapped(options, observed),
+        unstarted => again::from_the_start(unstarted, options, observed),
     }
 }
 
@@ -172,7 +172,10 @@ fn direct(root: Device<'_>, options: &Options, observed: &Observed) -> Plan {
     match discover::find(Role::Volatile, options, observed)
         .and_then(|volatile| checked_disk(volatile, root, options, observed))
         .and_then(|disk| divide(disk, options, Purpose::SwapOnly))
-    {
+        .and_then(|division| match division.layout.swap {
+            Some(_) => encrypted::check(options, observed).map(|()| division),
+            None => Ok(division),
+        }) {
         Ok(division) => {
             steps.extend(division.partition_steps(observed));
             steps.extend(division.swap_steps(observed));
@@ -200,6 +203,7 @@ fn over_snapshot(
         Mapper::WithoutSnapshot => return Err(Refusal::NoSnapshotTarget),
         Mapper::Ready => {}
     }
+    encrypted::check(options, observed)?;
     // A snapshot wants its origin for itself, also when it only reads it.
     if let Some(usage) = root.usage().cloned() {
         let (disk, part) = (root.disk.name.clone(), root.name().to_string());
@@ -211,7 +215,7 @@ fn over_snapshot(
     check_blocks(disk, root, options)?;
     let cow = division.layout.cow.map_or(Bytes(0), |cow| cow.length);
     let (store, notes) = choose_store(root, cow.sectors(), options)?;
-    let cow_device = division.partition_name(COW_INDEX);
+    let cow_device = division.device(COW_INDEX);
     let snapshot = Snapshot {
         size: root.size(),
         origin: format!("/dev/{}", root.name()),

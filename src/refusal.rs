@@ -3,7 +3,11 @@
 //! Every refusal names the thing, what was wanted and what was found; [`Refusal::hint`] says what to
 //! do about it.
 
-use crate::{observed::Usage, options::Choice, role::Role};
+use crate::{
+    observed::{Mapped, Usage},
+    options::Choice,
+    role::Role,
+};
 use alloc::string::String;
 use core::fmt;
 use ebbtide_format::units::{Bytes, Chunk, Sectors};
@@ -122,8 +126,12 @@ pub enum Refusal {
     NoMapper,
     /// Device-mapper has no snapshots.
     NoSnapshotTarget,
+    /// Device-mapper has no encryption, and it was asked for.
+    NoCryptTarget,
     /// A device of the name is mapped, and not by us.
     MappedByOther {
+        /// The name in device-mapper.
+        name: String,
         /// Its identifier, empty for none.
         uuid: String,
         /// Its name below `/dev`.
@@ -139,6 +147,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Refuses a mapped device that stands in the place of one of ours.
+    pub(crate) fn mapped_by_other(found: &Mapped) -> Self {
+        let Mapped { name, uuid, device, .. } = found.clone();
+        Self::MappedByOther { name, uuid, device }
+    }
+
     /// Tells whether a device that appears later can take this refusal away.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
@@ -157,6 +171,7 @@ impl Refusal {
             | Self::RootNotInBlocks { .. }
             | Self::NoMapper
             | Self::NoSnapshotTarget
+            | Self::NoCryptTarget
             | Self::MappedByOther { .. }
             | Self::LinkTaken { .. } => Role::Root,
             Self::SameDevice { .. }
@@ -198,6 +213,9 @@ impl Refusal {
             Self::CanFill { .. } => "enlarge the volatile disk, or use ebbtide.overflow=auto",
             Self::NoMapper => "load dm-mod, or put it into the initramfs",
             Self::NoSnapshotTarget => "load dm-snapshot, or put it into the initramfs",
+            Self::NoCryptTarget => {
+                "load dm-crypt, or put it into the initramfs; without encryption: ebbtide.encrypt=no"
+            }
             Self::MappedByOther { .. } => "remove it with dmsetup, or find out who made it",
             Self::LinkTaken { .. } => "remove /dev/mapper/dmroot, or find out who made it",
         }
@@ -299,9 +317,13 @@ impl fmt::Display for Refusal {
                 "device-mapper: wanted the target snapshot of the module dm-snapshot; found no \
                  /sys/module/dm_snapshot",
             ),
-            Self::MappedByOther { uuid, device } => write!(
+            Self::NoCryptTarget => f.write_str(
+                "encrypt=yes: wanted the target crypt of the module dm-crypt; found no \
+                 /sys/module/dm_crypt",
+            ),
+            Self::MappedByOther { name, uuid, device } => write!(
                 f,
-                "/dev/mapper/dmroot is already there: wanted none or our own; found {device} with \
+                "/dev/mapper/{name} is already there: wanted none or our own; found {device} with \
                  the identifier \"{uuid}\""
             ),
             Self::LinkTaken { found, wanted } => write!(

@@ -1,10 +1,10 @@
 //! One thing to do, with nothing left to decide.
 
-use crate::{layout::Extent, options::MAPPED_ROOT};
+use crate::{encrypted::Encrypted, layout::Extent, options::MAPPED_ROOT};
 use alloc::string::String;
 use core::fmt;
 use ebbtide_format::{
-    dm_table::Snapshot,
+    dm_table::{Crypt, Snapshot},
     gpt_table::Table,
     swap::SwapArea,
     units::{Bytes, Sectors},
@@ -91,9 +91,18 @@ pub enum Step {
         /// Where it is.
         extent: Extent,
     },
+    /// Draws a random key, gives it to the kernel, and maps a partition through it.
+    Encrypt {
+        /// What for.
+        part: Encrypted,
+        /// Its table.
+        crypt: Crypt,
+        /// Its identifier in device-mapper.
+        uuid: String,
+    },
     /// Writes a swap header, and zeros over the places behind it where signatures can be.
     WriteSwap {
-        /// The partition.
+        /// The partition, or what it is encrypted as.
         device: String,
         /// The area.
         area: SwapArea,
@@ -102,13 +111,18 @@ pub enum Step {
     },
     /// Writes zeros over the header of a store, so that no old exceptions are replayed.
     ClearStore {
-        /// The partition.
+        /// The partition, or what it is encrypted as.
         device: String,
         /// Bytes to write.
         length: Bytes,
     },
     /// Removes a mapped root that never started, which an earlier run has left.
     RemoveUnstarted,
+    /// Removes the encryption of a partition, which an earlier run has left, with its key.
+    RemoveEncrypted {
+        /// What it was for.
+        part: Encrypted,
+    },
     /// Maps the snapshot.
     Map {
         /// Its table.
@@ -126,7 +140,7 @@ pub enum Step {
     },
     /// Swaps to a partition.
     SwapOn {
-        /// The partition.
+        /// The partition, or what it is encrypted as.
         device: String,
     },
     /// Makes `/dev/mapper/dmroot`.
@@ -155,6 +169,11 @@ pub enum Undo {
     },
     /// Takes a marker away.
     Unmark(Marker),
+    /// Removes the encryption of a partition, with its key.
+    Decrypt {
+        /// What it was for.
+        part: Encrypted,
+    },
     /// Removes the mapped device.
     Unmap,
     /// Stops swapping.
@@ -178,6 +197,7 @@ impl Step {
                 index: *index,
                 device: device.clone(),
             }),
+            Self::Encrypt { part, .. } => Some(Undo::Decrypt { part: *part }),
             Self::Map { .. } => Some(Undo::Unmap),
             Self::SwapOn { device } => Some(Undo::SwapOff { device: device.clone() }),
             Self::Link { .. } => Some(Undo::Unlink),
@@ -185,6 +205,7 @@ impl Step {
             | Self::Discard { .. }
             | Self::RemovePartition { .. }
             | Self::RemoveUnstarted
+            | Self::RemoveEncrypted { .. }
             | Self::WriteTable { .. }
             | Self::WriteSwap { .. }
             | Self::ClearStore { .. }
@@ -207,9 +228,13 @@ impl fmt::Display for Step {
             Self::AddPartition { disk, index, extent, .. } => {
                 write!(f, "add partition {index} to {disk}, {} at {}", extent.length, extent.start)
             }
+            Self::Encrypt { part, crypt, .. } => write!(f, "encrypt {}: {crypt}", part.name()),
             Self::WriteSwap { device, .. } => write!(f, "write swap header to {device}"),
             Self::ClearStore { device, length } => write!(f, "clear {length} of {device}"),
             Self::RemoveUnstarted => write!(f, "remove {MAPPED_ROOT}, which never started"),
+            Self::RemoveEncrypted { part } => {
+                write!(f, "remove {} of an earlier run", part.name())
+            }
             Self::Map { snapshot, .. } => write!(f, "map {MAPPED_ROOT}: {snapshot}"),
             Self::Occupy { at, length } => {
                 write!(f, "rewrite {length} of {MAPPED_ROOT} at {at} with themselves")
@@ -231,6 +256,7 @@ impl fmt::Display for Undo {
                 write!(f, "forget partition {index} of {disk}")
             }
             Self::Unmark(marker) => write!(f, "take {marker} away"),
+            Self::Decrypt { part } => write!(f, "remove {}", part.name()),
             Self::Unmap => write!(f, "remove {MAPPED_ROOT}"),
             Self::SwapOff { device } => write!(f, "swap off {device}"),
             Self::Unlink => write!(f, "remove /dev/mapper/{MAPPED_ROOT}"),

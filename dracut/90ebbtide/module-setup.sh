@@ -15,6 +15,8 @@ depends() {
 # called by dracut
 installkernel() {
     hostonly='' instmods dm_mod dm_snapshot virtio_pci virtio_blk xen-blkfront
+    # Loaded by the kernel itself when encryption is asked for: the target, and its cipher by the names of its parts.
+    hostonly='' instmods dm_crypt aes_generic aesni_intel ecb xts
 }
 
 # called by dracut

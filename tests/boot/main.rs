@@ -1,6 +1,7 @@
 //! Boots machines and looks at what the init stage made of them.
 
 mod debian;
+mod encrypt;
 mod faults;
 mod machine;
 mod refusals;

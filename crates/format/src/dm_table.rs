@@ -1,7 +1,7 @@
 //! The text of a device-mapper table line.
 //!
-//! A line is `START LENGTH TARGET ARGUMENTS`, lengths in sectors. Source: the kernel's
-//! Documentation/admin-guide/device-mapper/snapshot.rst.
+//! A line is `START LENGTH TARGET ARGUMENTS`, lengths in sectors. Sources: the kernel's
+//! Documentation/admin-guide/device-mapper/snapshot.rst and dm-crypt.rst.
 
 use crate::units::{Chunk, Sectors};
 use alloc::{string::String, string::ToString};
@@ -53,6 +53,42 @@ impl Snapshot {
 }
 
 impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0 {} {} {}", self.size.0, Self::TARGET, self.arguments())
+    }
+}
+
+/// A `crypt` target over a whole device, with sectors of 512 bytes.
+///
+/// Larger ones would be quicker, but what is mapped over the device has blocks of that size then, and
+/// a file system with smaller ones could not be mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crypt {
+    /// Length of the mapped device, and of the one below.
+    pub size: Sectors,
+    /// Path or `MAJOR:MINOR` of the device that holds what is encrypted.
+    pub device: String,
+    /// Description of the key in the kernel's keyring; the key itself is never in a table.
+    pub key: String,
+}
+
+impl Crypt {
+    /// The name of the target.
+    pub const TARGET: &'static str = "crypt";
+    /// AES in the mode for disks, with the number of the sector as its tweak.
+    pub const CIPHER: &'static str = "aes-xts-plain64";
+    /// Bytes of a key: XTS takes two of AES-256.
+    pub const KEY_BYTES: usize = 64;
+
+    /// Returns the arguments that follow the target's name.
+    #[must_use]
+    pub fn arguments(&self) -> String {
+        let Self { device, key, .. } = self;
+        alloc::format!("{} :{}:logon:{key} 0 {device} 0", Self::CIPHER, Self::KEY_BYTES)
+    }
+}
+
+impl fmt::Display for Crypt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0 {} {} {}", self.size.0, Self::TARGET, self.arguments())
     }
@@ -115,6 +151,12 @@ mod tests {
             chunk: Chunk::MIN,
         };
         assert_eq!(snapshot.to_string(), "0 2048 snapshot /dev/vda 254:34 PO 8");
+    }
+
+    #[test]
+    fn names_the_key_and_does_not_hold_it() {
+        let crypt = Crypt { size: Sectors(8), device: "/dev/vdb1".into(), key: "a:b".into() };
+        assert_eq!(crypt.to_string(), "0 8 crypt aes-xts-plain64 :64:logon:a:b 0 /dev/vdb1 0");
     }
 
     #[test]

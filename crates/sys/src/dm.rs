@@ -154,9 +154,21 @@ impl Control {
     /// # Errors
     /// `ENXIO` when there is none of that name.
     pub fn remove(&self, name: &str) -> io::Result<()> {
+        self.remove_with(name, DEFERRED_REMOVE)
+    }
+
+    /// Removes a device at once.
+    ///
+    /// # Errors
+    /// `ENXIO` when there is none of that name, `EBUSY` when it is open.
+    pub fn remove_unused(&self, name: &str) -> io::Result<()> {
+        self.remove_with(name, 0)
+    }
+
+    fn remove_with(&self, name: &str, flags: u32) -> io::Result<()> {
         let mut message = Message::new(name, "")?;
         message.header.event_nr = PRIMARY_SOURCE;
-        message.header.flags = DEFERRED_REMOVE;
+        message.header.flags = flags;
         self.call(DEV_REMOVE, &mut message)
     }
 

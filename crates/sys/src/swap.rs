@@ -1,5 +1,6 @@
 //! Swap areas: on and off.
 
+use crate::outcome::check;
 use std::{
     ffi::{CStr, CString},
     io,
@@ -33,10 +34,6 @@ fn swapon(path: &CStr) -> libc::c_int {
 fn swapoff(path: &CStr) -> libc::c_int {
     // SAFETY: the path is a C string that outlives the call.
     unsafe { libc::swapoff(path.as_ptr()) }
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {
