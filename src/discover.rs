@@ -106,6 +106,21 @@ pub fn may_be(role: Role, disk: &Disk, options: &Options, observed: &Observed) -
     candidates(role, options.choice(role), observed).iter().any(|d| d.disk.name == disk.name)
 }
 
+/// Tells whether a device is, holds or lies on the one that plays `role`; where that one is not clear,
+/// one of those that may be.
+#[must_use]
+pub fn touches(role: Role, device: &Device<'_>, options: &Options, observed: &Observed) -> bool {
+    let overlaps = |other: &Device<'_>| {
+        let parts = (device.partition, other.partition);
+        let apart = matches!(parts, (Some(one), Some(other)) if one.index != other.index);
+        device.disk.name == other.disk.name && !apart
+    };
+    match find(role, options, observed) {
+        Ok(found) => overlaps(&found),
+        Err(_) => candidates(role, options.choice(role), observed).iter().any(overlaps),
+    }
+}
+
 fn candidates<'a>(role: Role, choice: &Choice, observed: &'a Observed) -> Vec<Device<'a>> {
     let whole = |disk| Device { disk, partition: None };
     let disks = observed.disks.iter().filter(|disk| disk.size.0 > 0);

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod observed;
 pub mod options;
 pub mod plan;
+pub mod private_volume;
 pub mod refusal;
 pub mod role;
 pub mod step;

@@ -15,6 +15,7 @@ pub mod dm_table;
 #[cfg(feature = "gpt")]
 pub mod gpt_table;
 pub mod guid;
+pub mod signature;
 pub mod snapshot_store;
 pub mod swap;
 pub mod units;

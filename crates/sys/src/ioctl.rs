@@ -26,6 +26,16 @@ pub(crate) const fn read_write(kind: u8, number: u8, size: usize) -> libc::Ioctl
     (3 << 30) | ((size as libc::Ioctl) << 16) | ((kind as libc::Ioctl) << 8) | number as libc::Ioctl
 }
 
+/// Returns an ioctl request that reads `size` bytes of ours: `_IOW(kind, number, size)`.
+pub(crate) const fn write(kind: u8, number: u8, size: usize) -> libc::Ioctl {
+    (1 << 30) | ((size as libc::Ioctl) << 16) | plain(kind, number)
+}
+
+/// Returns an ioctl request that writes `size` bytes for us: `_IOR(kind, number, size)`.
+pub(crate) const fn read(kind: u8, number: u8, size: usize) -> libc::Ioctl {
+    (2 << 30) | ((size as libc::Ioctl) << 16) | plain(kind, number)
+}
+
 /// Returns an ioctl request without a size: `_IO(kind, number)`.
 pub(crate) const fn plain(kind: u8, number: u8) -> libc::Ioctl {
     ((kind as libc::Ioctl) << 8) | number as libc::Ioctl

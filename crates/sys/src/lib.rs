@@ -1,6 +1,5 @@
-//! System calls that no safe crate has: device-mapper, partitions of a live disk, swap, discard, a
-//! lock with a bound, keys and the kernel's keyring, the page size, identifiers, the start of the
-//! program.
+//! System calls that no safe crate has, a module for each kind: devices, locks, keys, mounts, programs,
+//! what the machine is.
 //!
 //! In: open files, paths and plain values. Out: plain values or the kernel's error number as an
 //! [`std::io::Error`]. This is the only crate of the project with `unsafe` code, so a wrapper makes
@@ -16,5 +15,7 @@ pub mod lock;
 pub mod machine;
 mod outcome;
 pub mod partition;
+pub mod resize;
 pub mod start;
 pub mod swap;
+pub mod tool;
