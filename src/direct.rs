@@ -22,6 +22,12 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_with(path, DIRECT)
 }
 
+/// Opens a device for reading and writing, which the kernel refuses when it is mounted, mapped or
+/// swapped to.
+pub(crate) fn open_alone(path: &Path) -> io::Result<File> {
+    open_with(path, DIRECT | nix::libc::O_EXCL)
+}
+
 fn open_with(path: &Path, flags: i32) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(flags).open(path).map_err(|e| named(path, &e))
@@ -67,7 +73,7 @@ pub(crate) fn write_start(path: &Path, bytes: &[u8], length: usize) -> io::Resul
 /// Reads a range and writes it back, which the kernel refuses (`O_EXCL`) on a device that is mounted.
 /// A cached write could wait until after the file system's own first write.
 pub(crate) fn rewrite(path: &Path, at: u64, length: usize) -> io::Result<()> {
-    let device = open_with(path, DIRECT | nix::libc::O_EXCL)?;
+    let device = open_alone(path)?;
     let mut room = Room::new(&[], length);
     device.read_exact_at(room.bytes(), at)?;
     device.write_all_at(room.bytes(), at)

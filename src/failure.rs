@@ -1,7 +1,7 @@
 //! What ends the program with status 1, and how it is told.
 
 use crate::apply::ApplyError;
-use ebbtide_init::{options::OptionError, refusal::Refusal};
+use ebbtide_init::{options::OptionError, private_volume, refusal::Refusal};
 use std::{fmt, io};
 
 /// Why the program failed.
@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Options(OptionError),
     /// There is no plan.
     Refused(Refusal),
+    /// The private disk cannot be used.
+    Private(private_volume::Refusal),
     /// A step failed.
     Apply(ApplyError),
     /// The machine could not be looked at, or the answer not be printed.
@@ -22,6 +24,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Options(error) => error.fmt(f),
             Self::Refused(refusal) => write!(f, "{refusal} ({})", refusal.hint()),
+            Self::Private(refusal) => write!(f, "{refusal} ({})", refusal.hint()),
             Self::Apply(error) => write!(f, "{error}: {}", error.cause()),
             Self::Io(error) => error.fmt(f),
         }
@@ -37,6 +40,12 @@ impl From<OptionError> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<private_volume::Refusal> for Failure {
+    fn from(refusal: private_volume::Refusal) -> Self {
+        Self::Private(refusal)
     }
 }
 

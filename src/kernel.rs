@@ -137,6 +137,7 @@ impl Kernel for Linux {
     }
 }
 
+/// Returns the path of a device's node.
 pub(crate) fn node(device: &str) -> PathBuf {
     Path::new("/dev").join(device)
 }

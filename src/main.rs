@@ -18,6 +18,7 @@ mod kmsg;
 mod mapper;
 mod mounts;
 mod observe;
+mod patience;
 mod root;
 
 use arguments::Command;
@@ -26,6 +27,7 @@ use ebbtide_init::{
     plan::{Outcome, Plan, plan},
 };
 use failure::Failure;
+use patience::Patience;
 use root::Root;
 use std::{
     ffi::OsString,
@@ -132,35 +134,15 @@ fn set_up_root() -> Result<(), Failure> {
     }
 }
 
-/// Plans as soon as the disks are there; the bound begins anew when it is another disk that is
-/// waited for.
+/// Plans as soon as the disks are there.
 fn plan_when_ready(root: &Root, options: &Options, encrypts: bool) -> Result<Plan, Failure> {
-    let mut events = None;
-    let mut waiting_for = None;
-    let mut deadline = Instant::now();
+    let mut patience = Patience::new(options.timeout);
     loop {
         let mut observed = observe::observe(root, options)?;
         observed.crypt |= encrypts;
-        let refusal = match plan(options, &observed) {
-            Err(refusal) if refusal.may_pass() => refusal,
+        match plan(options, &observed) {
+            Err(refusal) if refusal.may_pass() && patience.look_again(refusal.role())? => {}
             decided => return Ok(decided?),
-        };
-        // Mostly there is nothing to wait for. Where there is, the look that counts comes after the
-        // listening has begun, so nothing is missed between the two.
-        let Some(events) = &events else {
-            events = Some(events::Events::listen()?);
-            continue;
-        };
-        let role = refusal.role();
-        if waiting_for != Some(role) {
-            log::info!("waiting up to {} s for the {role} disk", options.timeout.as_secs());
-            deadline = Instant::now() + options.timeout;
-            waiting_for = Some(role);
         }
-        // The last look is after the deadline, whatever the wait ended by.
-        if Instant::now() >= deadline {
-            return Err(refusal.into());
-        }
-        events.wait(deadline)?;
     }
 }

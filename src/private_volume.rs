@@ -113,8 +113,7 @@ pub fn decide(
     content: Content,
     options: &Options,
 ) -> Result<Decision, Refusal> {
-    let refuse =
-        |why| Err(Refusal::Disk { disk: disk.name.clone(), size: disk.size, why });
+    let refuse = |why| Err(Refusal::Disk { disk: disk.name.clone(), size: disk.size, why });
     let again = match content {
         Content::Blank => false,
         Content::BeingFormatted => true,
@@ -208,7 +207,9 @@ impl Refusal {
         match why {
             Why::AnotherRole(_) => "give each role a device of its own",
             Why::InUse(_) => "stop using it, or name another disk with ebbtide.private=",
-            Why::Partitions(_) => "name the partition with ebbtide.private=, or attach another disk",
+            Why::Partitions(_) => {
+                "name the partition with ebbtide.private=, or attach another disk"
+            }
             Why::Foreign(_) | Why::Several(..) | Why::Unknown(_) => {
                 "attach the right disk; this one is used when it is blank, which only the host can make it"
             }
@@ -240,7 +241,10 @@ impl fmt::Display for Refusal {
         write!(f, "private disk {disk} ({size}): ")?;
         match why {
             Why::AnotherRole(role) => {
-                write!(f, "wanted a device for it alone; found that it is the {role} disk, or may be")
+                write!(
+                    f,
+                    "wanted a device for it alone; found that it is the {role} disk, or may be"
+                )
             }
             Why::InUse(usage) => write!(f, "wanted a disk that nobody uses; found it {usage}"),
             Why::Partitions(first) => {
@@ -259,7 +263,9 @@ impl fmt::Display for Refusal {
                 let word = found.kind.word();
                 write!(f, "wanted all of its {word}, which is {}; found less", found.size)
             }
-            Why::BlankAndReadOnly => f.write_str("wanted a writable disk; found a blank read-only one"),
+            Why::BlankAndReadOnly => {
+                f.write_str("wanted a writable disk; found a blank read-only one")
+            }
             Why::TooSmall => write!(f, "wanted {LEAST} at the least for a file system; found less"),
         }
     }

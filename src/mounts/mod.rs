@@ -5,9 +5,14 @@
 //! `/home` is better than none.
 
 mod binds;
+mod check;
+mod format;
+mod grow;
+mod look;
 mod modules_disk;
 mod populate;
 mod private;
+mod program;
 mod site;
 mod tally;
 mod volume;

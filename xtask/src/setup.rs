@@ -19,7 +19,7 @@ const fn need(package: &'static str, proof: &'static str, why: &'static str) -> 
 }
 
 /// Everything beside a Rust toolchain, by the name of Debian's package.
-const NEEDS: [Need; 21] = [
+const NEEDS: [Need; 23] = [
     need("qemu-system-x86", "qemu-system-x86_64", "runs the test machines"),
     need("mmdebstrap", "mmdebstrap", "makes the Debian tree"),
     need(
@@ -35,6 +35,8 @@ const NEEDS: [Need; 21] = [
     need("zstd", "zstd", "unpacks the image of newer kernels"),
     need("kmod", "depmod", "finds out which kernel module needs which"),
     need("e2fsprogs", "mke2fs", "makes root disks; e2fsck in the stage images"),
+    need("xfsprogs", "mkfs.xfs", "formats private disks in the stage images"),
+    need("btrfs-progs", "mkfs.btrfs", "formats private disks in the stage images"),
     need("fdisk", "sfdisk", "makes partition tables; the shell version of the stage"),
     need("gdisk", "sgdisk", "checks our partition tables with other eyes"),
     need("cpio", "cpio", "packs an initramfs"),

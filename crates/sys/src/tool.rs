@@ -49,12 +49,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When there is no process to be had, or the root has no `/dev` or `/proc` to bind to.
-pub fn run(
-    root: &Path,
-    name: &str,
-    arguments: &[&str],
-    patience: Duration,
-) -> io::Result<Outcome> {
+pub fn run(root: &Path, name: &str, arguments: &[&str], patience: Duration) -> io::Result<Outcome> {
     let child = Child::prepare(root, name, arguments)?;
     let (mut output, their_output) = pipe()?;
     let (mut report, their_report) = pipe()?;

@@ -30,6 +30,9 @@ pub(crate) struct Stage {
     pub(crate) modules: Vec<String>,
     /// Programs of the host that are copied in, with their libraries.
     pub(crate) programs: Vec<String>,
+    /// Programs of the host that the root has, with their libraries.
+    #[serde(default)]
+    pub(crate) root_programs: Vec<String>,
     /// The root disk.
     pub(crate) root: FileSystem,
     /// Content of the root disk: path and text.

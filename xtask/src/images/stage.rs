@@ -17,6 +17,9 @@ use crate::process::{self, Log};
 const FOLDERS: [&str; 10] =
     ["dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/sbin"];
 
+/// Folders of a root that programs run in.
+const ROOT_FOLDERS: [&str; 8] = ["dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/sbin"];
+
 /// Links of a merged `/usr`, so that a library or program is found at any of its names.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
@@ -30,7 +33,7 @@ pub(crate) fn fingerprint(recipe: &Stage, guest: &Path) -> Result<Fingerprint> {
         .file("init", &recipe::folder().join("stage-init"))?
         .file("agent", &recipe::folder().join("agent"))?
         .file("busybox", &program("busybox")?)?;
-    for name in &recipe.programs {
+    for name in recipe.programs.iter().chain(&recipe.root_programs) {
         inputs = inputs.file(name, &program(name)?)?;
     }
     Ok(inputs)
@@ -54,6 +57,10 @@ pub(crate) fn build(
     for (path, text) in &recipe.files {
         write(&content.path().join(path), text.as_bytes(), 0o644)?;
     }
+    if !recipe.root_programs.is_empty() {
+        make_folders(&ROOT_FOLDERS, content.path())?;
+        copy_programs(&recipe.root_programs, content.path())?;
+    }
     log.step("root.img", || {
         disk::ext4(&recipe.root, content.path(), &folder.join("root.img"), log)
     })?;
@@ -61,13 +68,7 @@ pub(crate) fn build(
 }
 
 fn fill(recipe: &Stage, guest: &Path, kernel: &kernel::Unpacked, tree: &Path) -> Result<()> {
-    for name in FOLDERS {
-        make_folder(&tree.join(name))?;
-    }
-    for name in MERGED {
-        make_folder(&tree.join("usr").join(name))?;
-        link(&format!("usr/{name}"), &tree.join(name))?;
-    }
+    make_folders(&FOLDERS, tree)?;
     install(guest, &tree.join("usr/sbin/ebbtide-init"), 0o755)?;
     install(&recipe::folder().join("stage-init"), &tree.join("init"), 0o755)?;
     install(&recipe::folder().join("agent"), &tree.join("usr/sbin/agent"), 0o755)?;
@@ -82,7 +83,33 @@ fn fill(recipe: &Stage, guest: &Path, kernel: &kernel::Unpacked, tree: &Path) ->
     }
     write(&modules.join("order"), list.as_bytes(), 0o644)?;
 
-    for name in &recipe.programs {
+    copy_programs(&recipe.programs, tree)?;
+    let busybox = program("busybox")?;
+    install(&busybox, &tree.join("usr/bin/busybox"), 0o755)?;
+    for applet in process::output(Command::new(&busybox).arg("--list"))?.lines() {
+        // A real program that was asked for goes first.
+        if applet != "busybox" && !recipe.programs.iter().any(|name| name == applet) {
+            link("busybox", &tree.join("usr/bin").join(applet))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the folders of a tree, and the links of a merged `/usr`.
+fn make_folders(names: &[&str], tree: &Path) -> Result<()> {
+    for name in names {
+        make_folder(&tree.join(name))?;
+    }
+    for name in MERGED {
+        make_folder(&tree.join("usr").join(name))?;
+        link(&format!("usr/{name}"), &tree.join(name))?;
+    }
+    Ok(())
+}
+
+/// Copies programs of this machine, with their libraries, to where they are here.
+fn copy_programs(names: &[String], tree: &Path) -> Result<()> {
+    for name in names {
         let from = program(name)?;
         let to = tree.join("usr").join(if from.parent().is_some_and(|p| p.ends_with("sbin")) {
             "sbin"
@@ -96,14 +123,6 @@ fn fill(recipe: &Stage, guest: &Path, kernel: &kernel::Unpacked, tree: &Path) ->
                 .or_else(|_| library.strip_prefix("/"))
                 .unwrap_or(&library);
             install(&library, &tree.join("usr").join(below), 0o755)?;
-        }
-    }
-    let busybox = program("busybox")?;
-    install(&busybox, &tree.join("usr/bin/busybox"), 0o755)?;
-    for applet in process::output(Command::new(&busybox).arg("--list"))?.lines() {
-        // A real program that was asked for goes first.
-        if applet != "busybox" && !recipe.programs.iter().any(|name| name == applet) {
-            link("busybox", &tree.join("usr/bin").join(applet))?;
         }
     }
     Ok(())

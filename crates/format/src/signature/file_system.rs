@@ -170,9 +170,7 @@ fn erofs(bytes: &[u8]) -> Seen {
         return Seen::Nothing;
     }
     match (fields.u8(12), u64::from(fields.le32(36))) {
-        (shift @ 9..=16, blocks @ 1..) => {
-            read_only(Kind::Erofs, blocks << shift, fields.bytes(48))
-        }
+        (shift @ 9..=16, blocks @ 1..) => read_only(Kind::Erofs, blocks << shift, fields.bytes(48)),
         _ => Seen::Damaged,
     }
 }

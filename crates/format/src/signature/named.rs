@@ -154,9 +154,8 @@ fn second_luks(probed: &Probed) -> Option<&'static str> {
 fn mbr(probed: &Probed) -> Option<&'static str> {
     let sector = probed.get(0, 512)?;
     let entry = |number: usize| Fields(sector.get(446 + number * 16..).unwrap_or_default());
-    let used = |entry: Fields<'_>| {
-        entry.u8(0) & 0x7f == 0 && entry.u8(4) != 0 && entry.le32(12) != 0
-    };
+    let used =
+        |entry: Fields<'_>| entry.u8(0) & 0x7f == 0 && entry.u8(4) != 0 && entry.le32(12) != 0;
     let signed = Fields(sector).le16(510) == 0xaa55;
     (signed && (0..4).any(|number| used(entry(number)))).then_some("a partition table (MBR)")
 }
