@@ -20,6 +20,7 @@ mod mounts;
 mod observe;
 mod patience;
 mod root;
+mod tree;
 
 use arguments::Command;
 use ebbtide_init::{

@@ -7,6 +7,7 @@
 
 mod alarm;
 pub mod block;
+pub mod directory;
 pub mod dm;
 mod ioctl;
 pub mod key;
@@ -19,3 +20,4 @@ pub mod resize;
 pub mod start;
 pub mod swap;
 pub mod tool;
+pub mod xattr;
