@@ -125,3 +125,69 @@ fn another_name() -> io::Result<String> {
     ebbtide_sys::machine::random_identifier(&mut random)?;
     Ok(format!("{NAME}-{:016x}", u64::from_ne_bytes(random)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::deep;
+    use std::{
+        fs::{self, File},
+        os::unix::fs::symlink,
+        path::Path,
+    };
+    use tempfile::tempdir;
+
+    fn volume(dir: &Path) -> Volume {
+        Volume { root: File::open(dir).unwrap().into(), read_only: false }
+    }
+
+    #[test]
+    fn a_cut_run_leaves_nothing_visible_and_the_next_one_completes() {
+        let dir = tempdir().unwrap();
+        let volume = volume(dir.path());
+        let cut = Aside::begin(&volume).unwrap();
+        mkdirat(cut.dir(), "home", Mode::S_IRWXU).unwrap();
+        deep::nest(&dir.path().join(NAME), "deep", 1000);
+        std::mem::forget(cut);
+        assert!(Aside::is_left(&volume) && !dir.path().join("home").exists());
+
+        let next = Aside::begin(&volume).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join(NAME)).unwrap().count(), 0);
+        mkdirat(next.dir(), "home", Mode::S_IRWXU).unwrap();
+        next.settle().unwrap();
+        next.publish(OsStr::new("home"), volume.root.as_fd(), OsStr::new("home")).unwrap();
+        next.finish().unwrap();
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["home"]);
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced() {
+        let dir = tempdir().unwrap();
+        let volume = volume(dir.path());
+        fs::create_dir(dir.path().join("home")).unwrap();
+        let aside = Aside::begin(&volume).unwrap();
+        mkdirat(aside.dir(), "new", Mode::S_IRWXU).unwrap();
+        let home = OsStr::new("home");
+        let error = aside.publish(OsStr::new("new"), volume.root.as_fd(), home).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        drop(aside);
+        assert!(!Aside::is_left(&volume) && dir.path().join("home").exists());
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_kept_under_another_name_and_not_followed() {
+        let dir = tempdir().unwrap();
+        let volume = volume(dir.path());
+        fs::create_dir(dir.path().join("target")).unwrap();
+        fs::write(dir.path().join("target/kept"), "").unwrap();
+        symlink("target", dir.path().join(NAME)).unwrap();
+        let aside = Aside::begin(&volume).unwrap();
+        assert!(dir.path().join(NAME).symlink_metadata().unwrap().is_dir());
+        aside.finish().unwrap();
+        assert!(dir.path().join("target/kept").exists());
+        let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        assert_eq!(names.filter(|path| path.is_symlink()).count(), 1);
+    }
+}

@@ -254,3 +254,147 @@ fn times(stat: &FileStat) -> (TimeSpec, TimeSpec) {
         TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::{self, File},
+        os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown, symlink},
+        path::Path,
+        process::Command,
+    };
+    use tempfile::tempdir;
+
+    fn copy_at(dir: &Path, to: &str, owner: Owner) -> io::Result<u64> {
+        let from = File::open(dir.join("from")).unwrap();
+        copy(from.as_fd(), File::open(dir).unwrap().as_fd(), OsStr::new(to), owner)
+    }
+
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    /// Makes a tree with one of each.
+    fn fill(from: &Path) {
+        fs::create_dir_all(from.join("bin/deeper")).unwrap();
+        fs::write(from.join("bin/tool"), "tool").unwrap();
+        fs::set_permissions(from.join("bin/tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+        fs::set_permissions(from.join("bin"), fs::Permissions::from_mode(0o2775)).unwrap();
+        fs::write(from.join("bin/deeper/large"), vec![7; 300_000]).unwrap();
+        fs::write(from.join("empty"), "").unwrap();
+        symlink("/etc/passwd", from.join("link")).unwrap();
+        symlink("/etc", from.join("folder-link")).unwrap();
+        if is_root() {
+            lchown(from.join("link"), Some(7), Some(8)).unwrap();
+            lchown(from.join("empty"), Some(7), Some(8)).unwrap();
+        }
+    }
+
+    /// Lists a tree by another program than ours.
+    fn listing(tree: &Path) -> String {
+        let script = "find . -printf '%P %y %m %U %G %s %T@ %l\\n' | sort; find . -type f -print0 \
+                      | sort -z | xargs -0 sha256sum";
+        let output = Command::new("sh").args(["-c", script]).current_dir(tree).output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        // The room that a directory takes is the file system's affair.
+        let lines = text.lines().map(|line| {
+            let mut words: Vec<&str> = line.split(' ').collect();
+            if words.get(1) == Some(&"d") {
+                words.remove(5);
+            }
+            words.join(" ")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_copy_is_what_cp_makes() {
+        let dir = tempdir().unwrap();
+        fill(&dir.path().join("from"));
+        let cp = Command::new("cp").args(["-a", "from", "wanted"]).current_dir(dir.path()).status();
+        assert!(cp.unwrap().success());
+        assert_eq!(copy_at(dir.path(), "copy", Owner::Keep).unwrap(), 0);
+        let wanted = listing(&dir.path().join("wanted"));
+        assert!(wanted.contains("4755") && wanted.contains("/etc/passwd"), "{wanted}");
+        assert_eq!(listing(&dir.path().join("copy")), wanted);
+    }
+
+    #[test]
+    fn a_user_gets_everything_and_no_bits_that_run_as_somebody() {
+        if !is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let dir = tempdir().unwrap();
+        fill(&dir.path().join("from"));
+        copy_at(dir.path(), "copy", Owner::Give(1000, 1001)).unwrap();
+        for path in ["", "bin", "bin/tool", "link", "folder-link", "empty"] {
+            let found = fs::symlink_metadata(dir.path().join("copy").join(path)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (1000, 1001), "{path}");
+        }
+        let tool = fs::metadata(dir.path().join("copy/bin/tool")).unwrap();
+        assert_eq!(tool.mode() & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn pipes_and_sockets_are_left_out_and_nothing_waits() {
+        let dir = tempdir().unwrap();
+        let from = dir.path().join("from");
+        fs::create_dir(&from).unwrap();
+        nix::unistd::mkfifo(&from.join("pipe"), Mode::S_IRWXU).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
+        assert_eq!(copy_at(dir.path(), "copy", Owner::Keep).unwrap(), 2);
+        assert_eq!(fs::read_dir(dir.path().join("copy")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn holes_stay_holes_and_a_file_alone_is_copied() {
+        let dir = tempdir().unwrap();
+        let from = File::create(dir.path().join("from")).unwrap();
+        from.write_all_at(b"begin", 4 << 20).unwrap();
+        from.write_all_at(b"end", 40 << 20).unwrap();
+        from.set_len(50 << 20).unwrap();
+        copy_at(dir.path(), "copy", Owner::Keep).unwrap();
+        let copy = fs::metadata(dir.path().join("copy")).unwrap();
+        assert_eq!(copy.len(), 50 << 20);
+        assert!(copy.blocks() * 512 < 1 << 20, "{} blocks", copy.blocks());
+        assert!(
+            fs::read(dir.path().join("copy")).unwrap()
+                == fs::read(dir.path().join("from")).unwrap()
+        );
+    }
+
+    #[test]
+    fn attributes_of_the_file_are_copied() {
+        let dir = tempdir().unwrap();
+        let from = dir.path().join("from");
+        fs::create_dir(&from).unwrap();
+        for path in [from.clone(), from.join("file")] {
+            let file = File::open(&path).or_else(|_| File::create(&path)).unwrap();
+            if let Err(error) = xattr::set(file.as_fd(), c"user.note", b"text") {
+                println!("skipped: no attributes here: {error}");
+                return;
+            }
+        }
+        copy_at(dir.path(), "copy", Owner::Keep).unwrap();
+        for path in ["copy", "copy/file"] {
+            let mut value = [0; 16];
+            let copy = File::open(dir.path().join(path)).unwrap();
+            assert_eq!(xattr::get(copy.as_fd(), c"user.note", &mut value).unwrap(), 4);
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_never_written_to() {
+        let dir = tempdir().unwrap();
+        fs::write(dir.path().join("from"), "new").unwrap();
+        fs::write(dir.path().join("kept"), "kept").unwrap();
+        symlink("kept", dir.path().join("link")).unwrap();
+        for to in ["kept", "link"] {
+            assert!(copy_at(dir.path(), to, Owner::Keep).is_err());
+        }
+        assert_eq!(fs::read(dir.path().join("kept")).unwrap(), b"kept");
+    }
+}

@@ -133,3 +133,147 @@ impl Visit for Change {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::deep;
+    use std::{
+        fs::{self, File},
+        os::unix::fs::{MetadataExt, lchown, symlink},
+        path::Path,
+    };
+    use tempfile::tempdir;
+
+    const OLD: Ids = Ids { uid: 1000, gid: 1000 };
+    const NEW: Ids = Ids { uid: 2000, gid: 2001 };
+
+    fn owner(path: &Path) -> (u32, u32) {
+        let found = fs::symlink_metadata(path).unwrap();
+        (found.uid(), found.gid())
+    }
+
+    fn is_root() -> bool {
+        let root = nix::unistd::geteuid().is_root();
+        if !root {
+            println!("skipped: only root can give files away");
+        }
+        root
+    }
+
+    fn follow_at(path: &Path) -> Followed {
+        follow(File::open(path).unwrap().as_fd(), OLD, NEW).unwrap()
+    }
+
+    #[test]
+    fn user_and_group_are_followed_each_for_itself_and_links_are_not() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempdir().unwrap();
+        let (home, outside) = (dir.path().join("home"), dir.path().join("outside"));
+        fs::create_dir_all(home.join("a")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        for name in ["mine", "group", "else"] {
+            fs::write(home.join("a").join(name), "").unwrap();
+        }
+        fs::write(outside.join("file"), "").unwrap();
+        symlink(&outside, home.join("link")).unwrap();
+        nix::unistd::mkfifo(&home.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for (path, uid, gid) in [
+            ("home", 1000, 1000),
+            ("home/a", 1000, 1000),
+            ("home/a/mine", 1000, 1000),
+            ("home/a/group", 5, 1000),
+            ("home/a/else", 5, 6),
+            ("home/link", 1000, 1000),
+            ("home/pipe", 1000, 7),
+            ("outside", 1000, 1000),
+            ("outside/file", 1000, 1000),
+        ] {
+            lchown(dir.path().join(path), Some(uid), Some(gid)).unwrap();
+        }
+        assert_eq!(follow_at(&home), Followed { changed: 6, failed: 0 });
+        for (path, wanted) in [
+            ("home", (2000, 2001)),
+            ("home/a", (2000, 2001)),
+            ("home/a/mine", (2000, 2001)),
+            ("home/a/group", (5, 2001)),
+            ("home/a/else", (5, 6)),
+            ("home/link", (2000, 2001)),
+            ("home/pipe", (2000, 7)),
+            ("outside", (1000, 1000)),
+            ("outside/file", (1000, 1000)),
+        ] {
+            assert_eq!(owner(&dir.path().join(path)), wanted, "{path}");
+        }
+        assert_eq!(follow_at(&home).changed, 0);
+    }
+
+    #[test]
+    fn of_10000_levels_the_deep_ones_are_told_and_the_rest_is_done() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempdir().unwrap();
+        let home = dir.path().join("home");
+        deep::nest(dir.path(), "home", 10_000);
+        let mut path = home.clone();
+        for _ in 0..=crate::tree::walk::DEEPEST {
+            lchown(&path, Some(1000), Some(1000)).unwrap();
+            path.push("d");
+        }
+        let wanted = crate::tree::walk::DEEPEST as u64 + 1;
+        assert_eq!(follow_at(&home), Followed { changed: wanted, failed: 1 });
+        assert_eq!(owner(&home), (2000, 2001));
+        crate::tree::remove::remove(
+            File::open(dir.path()).unwrap().as_fd(),
+            std::ffi::OsStr::new("home"),
+        )
+        .unwrap();
+    }
+
+    /// While the walk goes on, somebody swaps names for links to what is not theirs.
+    #[test]
+    fn names_that_are_swapped_for_links_give_nothing_else_away() {
+        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        if !is_root() {
+            return;
+        }
+        let dir = tempdir().unwrap();
+        let (home, outside) = (dir.path().join("home"), dir.path().join("outside"));
+        fs::create_dir_all(home.join("d")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("f"), "").unwrap();
+        for path in [outside.clone(), outside.join("f")] {
+            lchown(path, Some(1000), Some(1000)).unwrap();
+        }
+        fs::write(home.join("f"), "").unwrap();
+        fs::write(home.join("d/f"), "").unwrap();
+        symlink(&outside, home.join("to-dir")).unwrap();
+        symlink(outside.join("f"), home.join("to-file")).unwrap();
+        let (stop, began) = (AtomicBool::new(false), std::time::Instant::now());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                use nix::fcntl::{RenameFlags, renameat2};
+                let dir = File::open(&home).unwrap();
+                while !stop.load(Relaxed) {
+                    for (one, other) in [("d", "to-dir"), ("f", "to-file")] {
+                        renameat2(&dir, one, &dir, other, RenameFlags::RENAME_EXCHANGE).unwrap();
+                    }
+                }
+            });
+            let mut changed = 0;
+            while began.elapsed() < std::time::Duration::from_secs(2) {
+                for path in ["", "d", "to-dir", "f", "to-file"] {
+                    let _ = lchown(home.join(path), Some(1000), Some(1000));
+                }
+                changed += follow_at(&home).changed;
+            }
+            stop.store(true, Relaxed);
+            assert!(changed > 100, "{changed}");
+        });
+        assert_eq!(owner(&outside), (1000, 1000));
+        assert_eq!(owner(&outside.join("f")), (1000, 1000));
+    }
+}

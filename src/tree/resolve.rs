@@ -200,3 +200,84 @@ fn clean(path: &Path) -> PathBuf {
     }
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::{self, File},
+        os::unix::fs::{PermissionsExt, symlink},
+    };
+    use tempfile::{TempDir, tempdir};
+
+    fn root() -> (TempDir, File) {
+        let dir = tempdir().unwrap();
+        for path in ["var/lib", "usr/lib", "run"] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        let links =
+            [("lib", "usr/lib"), ("var/run", "/run"), ("up", "../../../usr"), ("loop", "loop")];
+        for (link, target) in links {
+            symlink(target, dir.path().join(link)).unwrap();
+        }
+        let root = File::open(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    fn path_of(root: &File, path: &str) -> io::Result<String> {
+        resolve(root.as_fd(), Path::new(path)).map(|found| found.path.display().to_string())
+    }
+
+    #[test]
+    fn links_lead_to_places_of_the_root_only() {
+        let (_dir, root) = root();
+        for (path, wanted) in [
+            ("/", "/"),
+            ("/var//lib/./", "/var/lib"),
+            ("/lib", "/usr/lib"),
+            ("/var/run", "/run"),
+            ("/up/lib", "/usr/lib"),
+            // `/run/..` is the root, as it is for the programs in it.
+            ("/var/run/../lib", "/usr/lib"),
+            ("/var/../../../var/lib", "/var/lib"),
+        ] {
+            assert_eq!(path_of(&root, path).unwrap(), wanted, "{path}");
+        }
+        let number = |path| path_of(&root, path).unwrap_err().raw_os_error();
+        assert_eq!(number("/loop"), Some(Errno::ELOOP as i32));
+        assert_eq!(number("/etc/passwd"), Some(Errno::ENOENT as i32));
+    }
+
+    #[test]
+    fn what_is_held_is_what_the_path_says() {
+        let (dir, root) = root();
+        fs::write(dir.path().join("usr/lib/file"), "").unwrap();
+        let found = resolve(root.as_fd(), Path::new("/lib/file")).unwrap();
+        let wanted = nix::sys::stat::stat(&dir.path().join("usr/lib/file")).unwrap();
+        assert_eq!(fstat(&found.fd).unwrap().st_ino, wanted.st_ino);
+        assert_eq!(path_of(&root, "/lib/file/x").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_link_on_another_file_system_is_refused_by_name() {
+        // Somebody else's file system: the kernel's.
+        let root = File::open("/").unwrap();
+        let error = path_of(&root, "/proc/self/status").unwrap_err().to_string();
+        assert!(error.starts_with("/proc/self: a symbolic link outside"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_made_with_its_mode() {
+        let (dir, root) = root();
+        let make = |path, made| make_beneath(root.as_fd(), Path::new(path), made, 0o750);
+        assert_eq!(make("/lib/a/b", Made::Directory).unwrap().path, Path::new("/usr/lib/a/b"));
+        assert_eq!(make("/var/run/x/file", Made::File).unwrap().path, Path::new("/run/x/file"));
+        make("/lib/a", Made::File).unwrap();
+        let mode = |path| fs::metadata(dir.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode("usr/lib/a"), 0o40755);
+        assert_eq!(mode("usr/lib/a/b"), 0o40750);
+        assert_eq!(mode("run/x/file"), 0o100_750);
+        let error = make("/run/x/file/y", Made::Directory).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+}

@@ -52,11 +52,6 @@ pub(crate) struct Place<'w> {
 }
 
 impl Place<'_> {
-    /// Returns the directory that holds it.
-    pub(crate) fn dir(&self) -> Option<BorrowedFd<'_>> {
-        self.levels.last().map(|level| level.entries.as_fd())
-    }
-
     /// Puts the path below the top into an error.
     pub(crate) fn name(&self, error: &io::Error) -> io::Error {
         let mut path = PathBuf::new();
