@@ -20,6 +20,7 @@ pub mod encrypted;
 pub mod layout;
 pub mod observed;
 pub mod options;
+pub mod passwd;
 pub mod plan;
 pub mod private_volume;
 pub mod refusal;

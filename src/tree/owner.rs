@@ -8,7 +8,7 @@ use nix::{
     errno::Errno,
     fcntl::AtFlags,
     sys::stat::{FileStat, fstat},
-    unistd::{Gid, Uid, fchownat},
+    unistd::{Gid, Uid, fchownat, syncfs},
 };
 use std::{
     ffi::CStr,
@@ -57,6 +57,7 @@ pub(crate) fn follow(top: BorrowedFd<'_>, from: Ids, to: Ids) -> io::Result<Foll
     let mut change = Change { from, to, entries: 0, done: Followed::default() };
     let opened = open::directory(top, ".")?;
     walk(opened.try_clone()?, &mut change)?;
+    syncfs(&opened)?;
     change.give(opened.as_fd())?;
     Ok(change.done)
 }
