@@ -7,16 +7,50 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Context, Failure, Result};
 use crate::workspace::{self, Linking};
 
-/// One file of the guest and where it goes.
+/// Where units of packages lie.
+const SYSTEMD: &str = "usr/lib/systemd/system";
+
+/// Units of the running system, and what wants each.
+const UNITS: [(&str, &str); 1] = [("ebbtide-mounts.service", "local-fs.target")];
+
+/// One part of the guest and where it goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// The file in the repository, or the binary.
-    pub(crate) from: PathBuf,
+    /// What is put there.
+    pub(crate) what: What,
     /// Its place below the root.
     pub(crate) to: PathBuf,
-    mode: u32,
-    /// An administrator's file is never overwritten.
-    keep: bool,
+}
+
+/// What can be put somewhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A file of the repository, or the binary.
+    File {
+        /// Where it comes from.
+        from: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file that belongs to the administrator once it is there.
+    Settings {
+        /// Where it comes from.
+        from: PathBuf,
+    },
+    /// A symbolic link to this.
+    Link(PathBuf),
+    /// A folder; one that is there stays as it is.
+    Folder,
+}
+
+impl What {
+    /// Returns the file that it comes from.
+    pub(crate) fn source(&self) -> Option<&Path> {
+        match self {
+            What::File { from, .. } | What::Settings { from } => Some(from),
+            What::Link(_) | What::Folder => None,
+        }
+    }
 }
 
 /// Options of the verb.
@@ -69,32 +103,49 @@ pub(crate) fn install(root: &Path, binary: &Path) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for item in items(binary)? {
         let to = root.join(&item.to);
-        if item.keep && to.exists() {
-            continue;
+        if put(&item.what, &to)? {
+            written.push(to);
         }
-        put(&item, &to)?;
-        written.push(to);
     }
     Ok(written)
 }
 
-/// Returns every file of the guest, `binary` as its program.
+/// Returns every part of the guest, `binary` as its program.
 pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
     let repository = workspace::root();
     let item = |from: &str, to: &str, mode| Item {
-        from: repository.join(from),
+        what: What::File { from: repository.join(from), mode },
         to: to.into(),
-        mode,
-        keep: false,
     };
+    let folder = |to: &str| Item { what: What::Folder, to: to.into() };
     let mut items = vec![
-        Item { from: binary.to_owned(), ..item("", "usr/sbin/ebbtide-init", 0o755) },
+        Item {
+            what: What::File { from: binary.to_owned(), mode: 0o755 },
+            to: "usr/sbin/ebbtide-init".into(),
+        },
         item("initramfs/50-ebbtide.rules", "usr/lib/udev/rules.d/50-ebbtide.rules", 0o644),
         item("initramfs/hook", "usr/share/initramfs-tools/hooks/ebbtide", 0o755),
-        item("initramfs/local-top", "usr/share/initramfs-tools/scripts/local-top/ebbtide", 0o755),
         item("initramfs/resume.conf", "usr/share/initramfs-tools/conf.d/ebbtide", 0o644),
-        Item { keep: true, ..item("initramfs/init.conf", "etc/ebbtide/init.conf", 0o644) },
+        Item {
+            what: What::Settings { from: repository.join("initramfs/init.conf") },
+            to: "etc/ebbtide/init.conf".into(),
+        },
+        folder("etc/ebbtide/binds.d"),
+        // Where the private disk is mounted: a root that is mounted read-only stays so.
+        folder("rw"),
     ];
+    for stage in ["local-top", "local-bottom"] {
+        let to = format!("usr/share/initramfs-tools/scripts/{stage}/ebbtide");
+        items.push(item(&format!("initramfs/{stage}"), &to, 0o755));
+    }
+    for (unit, target) in UNITS {
+        items.push(item(&format!("systemd/{unit}"), &format!("{SYSTEMD}/{unit}"), 0o644));
+        // As `systemctl enable` would, without a systemd in the root that could be asked.
+        items.push(Item {
+            what: What::Link(Path::new("..").join(unit)),
+            to: format!("{SYSTEMD}/{target}.wants/{unit}").into(),
+        });
+    }
     for name in names(&repository.join("dracut/90ebbtide"))? {
         // dracut sources module-setup.sh and copies the rest; scripts among it must stay executable in the initramfs.
         let mode = if name.ends_with(".sh") { 0o755 } else { 0o644 };
@@ -112,15 +163,41 @@ pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
     Ok(items)
 }
 
+/// Puts one part in its place and returns whether it was written.
+fn put(what: &What, to: &Path) -> Result<bool> {
+    let cannot = || format!("cannot install {}", to.display());
+    match what {
+        What::Settings { .. } if to.exists() => return Ok(false),
+        What::Folder if to.is_dir() => return Ok(false),
+        What::Folder => {
+            fs::create_dir_all(to).context(cannot)?;
+            fs::set_permissions(to, fs::Permissions::from_mode(0o755)).context(cannot)?;
+        }
+        What::Link(target) => {
+            let folder = to.parent().unwrap_or(to);
+            fs::create_dir_all(folder).context(cannot)?;
+            if let Err(error) = fs::remove_file(to)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(error).context(cannot);
+            }
+            std::os::unix::fs::symlink(target, to).context(cannot)?;
+        }
+        What::File { from, mode } => copy(from, *mode, to)?,
+        What::Settings { from } => copy(from, 0o644, to)?,
+    }
+    Ok(true)
+}
+
 /// Writes one file aside and renames it into place: a running system never sees half a binary.
-fn put(item: &Item, to: &Path) -> Result<()> {
-    let cannot = || format!("cannot install {} as {}", item.from.display(), to.display());
+fn copy(from: &Path, mode: u32, to: &Path) -> Result<()> {
+    let cannot = || format!("cannot install {} as {}", from.display(), to.display());
     let folder = to.parent().unwrap_or(to);
     fs::create_dir_all(folder).context(cannot)?;
     let mut aside = tempfile::NamedTempFile::new_in(folder).context(cannot)?;
-    let mut source = fs::File::open(&item.from).context(cannot)?;
+    let mut source = fs::File::open(from).context(cannot)?;
     std::io::copy(&mut source, &mut aside).context(cannot)?;
-    fs::set_permissions(aside.path(), fs::Permissions::from_mode(item.mode)).context(cannot)?;
+    fs::set_permissions(aside.path(), fs::Permissions::from_mode(mode)).context(cannot)?;
     aside.persist(to).context(cannot).map(drop)
 }
 
@@ -167,9 +244,48 @@ mod tests {
 
         assert!(!written.contains(&conf));
         assert_eq!(fs::read_to_string(&conf).unwrap(), "swap=0");
-        for item in items(&binary).unwrap().iter().filter(|item| !item.keep) {
-            let mode = fs::metadata(root.path().join(&item.to)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o7777, item.mode, "{}", item.to.display());
+        for item in items(&binary).unwrap() {
+            let to = root.path().join(&item.to);
+            let mode = || fs::symlink_metadata(&to).unwrap().permissions().mode() & 0o7777;
+            match item.what {
+                What::File { mode: wanted, .. } => assert_eq!(mode(), wanted, "{}", to.display()),
+                What::Folder => assert!(to.is_dir() && mode() == 0o755, "{}", to.display()),
+                What::Link(target) => assert_eq!(fs::read_link(&to).unwrap(), target),
+                What::Settings { .. } => {}
+            }
         }
+    }
+
+    #[test]
+    fn a_second_installation_replaces_files_and_leaves_folders_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let binary = root.path().join("built");
+        fs::write(&binary, "old").unwrap();
+        install(root.path(), &binary).unwrap();
+        let declared = root.path().join("etc/ebbtide/binds.d");
+        fs::set_permissions(&declared, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&binary, "new").unwrap();
+
+        let written = install(root.path(), &binary).unwrap();
+
+        assert!(!written.contains(&declared) && !written.contains(&root.path().join("rw")));
+        assert_eq!(fs::metadata(&declared).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(fs::read(root.path().join("usr/sbin/ebbtide-init")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn every_unit_that_is_enabled_is_installed() {
+        let items = items(Path::new("/built")).unwrap();
+        let links = items.iter().filter_map(|item| match &item.what {
+            What::Link(target) => Some(item.to.parent().unwrap().join(target)),
+            _ => None,
+        });
+        let mut seen = 0;
+        for link in links {
+            let unit = link.file_name().unwrap();
+            assert!(items.iter().any(|item| item.to == Path::new(SYSTEMD).join(unit)), "{unit:?}");
+            seen += 1;
+        }
+        assert_eq!(seen, UNITS.len());
     }
 }

@@ -60,7 +60,11 @@ fn root_fingerprint(guest: &Path) -> Result<String> {
         .tree(&recipe::folder().join("base"))?
         .file("agent", &recipe::folder().join("agent"))?;
     for item in install::items(guest)? {
-        inputs = inputs.file(&item.to.to_string_lossy(), &item.from)?;
+        let to = item.to.to_string_lossy();
+        inputs = match item.what.source() {
+            Some(from) => inputs.file(&to, from)?,
+            None => inputs.add(&to, format!("{:?}", item.what).as_bytes()),
+        };
     }
     Ok(inputs.digest())
 }
