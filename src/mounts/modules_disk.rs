@@ -1,7 +1,177 @@
 //! The modules disk, at `/lib/modules/VERSION` of the root.
+//!
+//! In: a disk that the host attached, if it did. Out: its modules for the running kernel, where the
+//! root has none of its own; writable as long as the machine runs, where the kernel has overlays.
+//! The disk is mounted below `/run`, which goes over to the real system with everything in it.
 
 use super::{Site, Tally};
-use ebbtide_init::{observed::Observed, options::Options};
+use crate::{failure::Failure, root::named};
+use ebbtide_init::{
+    discover::{self, Device},
+    observed::{Observed, Usage},
+    options::{Choice, Options},
+    refusal::Refusal,
+    role::Role,
+    step::MARKERS,
+};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    mount::MsFlags,
+    sys::stat::{Mode, mkdirat},
+};
+use std::{
+    fs::{DirBuilder, File},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::DirBuilderExt,
+    },
+    path::{Path, PathBuf},
+};
+
+/// What the host gives is for the kernel to load, and nothing else.
+const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
 /// Mounts the modules of the running kernel, when there is a disk with them and the root has none.
-pub(crate) fn set_up(_options: &Options, _observed: &Observed, _site: &Site, _tally: &mut Tally) {}
+pub(crate) fn set_up(options: &Options, observed: &Observed, site: &Site, tally: &mut Tally) {
+    let mounted = match discover::find(Role::Modules, options, observed) {
+        Ok(device) => mount(&device, site),
+        Err(Refusal::Missing { choice: Choice::Auto, .. }) => Ok(()),
+        Err(refusal) => Err(refusal.into()),
+    };
+    if let Err(failure) = mounted {
+        tally.fail(&failure);
+    }
+}
+
+fn mount(device: &Device<'_>, site: &Site) -> Result<(), Failure> {
+    let version = nix::sys::utsname::uname().map_err(io::Error::from)?;
+    let version = Path::new(version.release());
+    let place = Path::new("lib/modules").join(version);
+    if in_root(site, &place.join("kernel")).is_ok() {
+        log::info!("modules of the root itself are used, in /{}", place.display());
+        return Ok(());
+    }
+    let disk = Path::new(MARKERS).join("modules/disk");
+    mount_disk(device, &disk)?;
+    let modules = find(&disk, version)?;
+    let target = site
+        .writing(|| mount_point(site, version))
+        .map_err(|error| named(&site.path().join(&place), &error))?;
+    let how = match overlay(&modules, &target) {
+        Ok(()) => "writable for as long as the machine runs".to_string(),
+        Err(error) => {
+            bind(&modules, &target)?;
+            format!("read-only, for there is no overlay: {error}")
+        }
+    };
+    log::info!("modules of {} are in /{}, {how}", device.name(), place.display());
+    Ok(())
+}
+
+/// Mounts the disk itself, where nobody looks.
+fn mount_disk(device: &Device<'_>, disk: &Path) -> io::Result<()> {
+    match device.usage() {
+        None => {}
+        // A run that was cut.
+        Some(Usage::MountedAt(place)) if Path::new(place) == disk => return Ok(()),
+        Some(usage) => {
+            let text = format!("modules disk {} is {usage}; wanted it unused", device.name());
+            return Err(io::Error::other(text));
+        }
+    }
+    if let Some(private) = disk.parent() {
+        folder(private, 0o700)?;
+    }
+    folder(disk, 0o755)?;
+    let node = Path::new("/dev").join(device.name());
+    let kind = "ext4";
+    let flags = HARMLESS | MsFlags::MS_RDONLY;
+    nix::mount::mount(Some(&node), disk, Some(kind), flags, None::<&str>)
+        .map_err(|error| named(&node, &error.into()))
+}
+
+/// Returns the directory with the modules of a version: of that name, or as in a root, or the top.
+fn find(disk: &Path, version: &Path) -> io::Result<PathBuf> {
+    let top = File::open(disk).map_err(|error| named(disk, &error))?;
+    let below = [version.to_owned(), Path::new("lib/modules").join(version), PathBuf::from(".")];
+    let is_there = |below: &&PathBuf| {
+        // The path is used once more, by name: the disk is read-only, so it stays what it is.
+        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let known = if below.as_os_str() == "." { "modules.dep" } else { "" };
+        open(&top, &below.join(known), OFlag::empty(), resolve).is_ok()
+    };
+    below.iter().find(is_there).map(|below| disk.join(below)).ok_or_else(|| {
+        let text = format!(
+            "modules disk: wanted {0}, lib/modules/{0} or modules.dep on it; found none of them",
+            version.display()
+        );
+        io::Error::new(io::ErrorKind::NotFound, text)
+    })
+}
+
+/// Opens the directory for the modules in the root, made where it is missing.
+fn mount_point(site: &Site, version: &Path) -> io::Result<OwnedFd> {
+    let mut path = PathBuf::new();
+    let mut folder = in_root(site, Path::new("."))?;
+    for part in [Path::new("lib"), Path::new("modules"), version] {
+        path.push(part);
+        folder = match in_root(site, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match mkdirat(&folder, part, Mode::from_bits_truncate(0o755)) {
+                    Ok(()) | Err(Errno::EEXIST) => in_root(site, &path),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            other => other,
+        }?;
+    }
+    Ok(folder)
+}
+
+/// Opens a directory of the root; `/lib` may be a symbolic link, which stays inside.
+fn in_root(site: &Site, path: &Path) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    open(site.root(), path, OFlag::O_DIRECTORY, resolve)
+}
+
+fn open(from: impl AsFd, path: &Path, flags: OFlag, resolve: ResolveFlag) -> io::Result<OwnedFd> {
+    let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
+    Ok(openat2(from, path, OpenHow::new().flags(flags).resolve(resolve))?)
+}
+
+/// Puts an overlay in place: what is written goes into memory.
+fn overlay(modules: &Path, target: &OwnedFd) -> io::Result<()> {
+    let private = Path::new(MARKERS).join("modules");
+    let (upper, work) = (private.join("upper"), private.join("work"));
+    folder(&upper, 0o755)?;
+    folder(&work, 0o700)?;
+    let data = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        modules.display(),
+        upper.display(),
+        work.display()
+    );
+    let kind = Some("overlay");
+    Ok(nix::mount::mount(kind, &by_descriptor(target), kind, HARMLESS, Some(data.as_str()))?)
+}
+
+/// Puts the modules in place as they are; a bind takes the flags of what it binds.
+fn bind(modules: &Path, target: &OwnedFd) -> io::Result<()> {
+    let none = None::<&str>;
+    nix::mount::mount(Some(modules), &by_descriptor(target), none, MsFlags::MS_BIND, none)
+        .map_err(|error| named(modules, &error.into()))
+}
+
+/// Returns the path of what is open, whatever its name leads to by now.
+fn by_descriptor(target: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", target.as_raw_fd()))
+}
+
+fn folder(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(named(path, &error)),
+        _ => Ok(()),
+    }
+}

@@ -4,6 +4,7 @@ mod debian;
 mod encrypt;
 mod faults;
 mod machine;
+mod modules_disk;
 mod refusals;
 mod stage;
 mod waiting;
