@@ -6,6 +6,10 @@
 
 use super::{Site, Tally};
 use crate::{failure::Failure, root::named};
+use ebbtide_format::{
+    signature::{self, Content, Probed},
+    units::Bytes,
+};
 use ebbtide_init::{
     discover::{self, Device},
     observed::{Observed, Usage},
@@ -25,7 +29,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, FileExt},
     },
     path::{Path, PathBuf},
 };
@@ -86,10 +90,30 @@ fn mount_disk(device: &Device<'_>, disk: &Path) -> io::Result<()> {
     }
     folder(disk, 0o755)?;
     let node = Path::new("/dev").join(device.name());
-    let kind = "ext4";
+    let kind = kind(&node, device.size().bytes())?;
     let flags = HARMLESS | MsFlags::MS_RDONLY;
     nix::mount::mount(Some(&node), disk, Some(kind), flags, None::<&str>)
         .map_err(|error| named(&node, &error.into()))
+}
+
+/// Returns the driver for the file system on a device. Trying one after the other would leave a
+/// complaint of each in the log.
+fn kind(node: &Path, size: Bytes) -> io::Result<&'static str> {
+    let device = File::open(node).map_err(|error| named(node, &error))?;
+    let mut probed = Probed::new(size);
+    for range in signature::glance(size) {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        device.read_exact_at(&mut bytes, range.start).map_err(|error| named(node, &error))?;
+        probed.add(range.start, bytes);
+    }
+    match signature::classify(&probed) {
+        Content::FileSystem(found) if found.kind.is_ext() => Ok("ext4"),
+        Content::FileSystem(found) => Ok(found.kind.word()),
+        _ => {
+            let text = format!("modules disk {}: wanted a file system; found none", node.display());
+            Err(io::Error::other(text))
+        }
+    }
 }
 
 /// Returns the directory with the modules of a version: of that name, or as in a root, or the top.
