@@ -6,6 +6,7 @@
 mod anatomy;
 mod chunk;
 mod guest;
+mod mounts;
 mod report;
 mod root;
 mod sample;
@@ -42,9 +43,11 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "root" => root::main(rounds),
         "size" => size::main(),
         "chunk" => chunk::main(rounds),
+        "mounts" => mounts::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
+            mounts::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),

@@ -12,6 +12,10 @@ const HOSTNAME: &str = "cat /etc/hostname";
 const PACKAGE: &str = "dpkg-query --show --showformat '${db:Status-Status}' fdisk 2>&1";
 const PROGRAM: &str = "command -v sfdisk || echo none";
 
+/// What is kept.
+const KEPT: &str = "cat /home/user/letter";
+const TOOL: &str = "/usr/local/bin/greet";
+
 /// The file system below `/`.
 const ROOT: &str = "findmnt --noheadings --output SOURCE,FSTYPE /";
 
@@ -27,8 +31,32 @@ pub(crate) fn tell(story: &mut Story, vm: &mut Vm, image: &Image, checksum: &str
         proof.show("dmesg | grep -o 'ebbtide: .*'").map(drop)
     })?;
     let hostname = writes(story, vm)?;
+    story.claim(
+        "The private disk was blank; it is formatted, filled and in its place.",
+        vm,
+        |proof| {
+            for (place, source) in [
+                ("/rw", "/dev/vdb"),
+                ("/home", "/dev/vdb[/home]"),
+                ("/usr/local", "/dev/vdb[/usrlocal]"),
+            ] {
+                proof.says(&format!("findmnt --noheadings --output SOURCE {place}"), source)?;
+            }
+            proof.says("stat --format '%U %a' /home/user", "user 700")?;
+            proof.says(
+                &format!("su user -c 'echo dear friend > /home/user/letter'; sync; {KEPT}"),
+                "dear friend",
+            )?;
+            proof.says(
+                &format!(
+                    "printf '#!/bin/sh\necho hello\n' > {TOOL}; chmod +x {TOOL}; sync; {TOOL}"
+                ),
+                "hello",
+            )
+        },
+    )?;
     story.claim("Swap is on.", vm, |proof| {
-        proof.says("awk 'NR > 1 {print $1}' /proc/swaps", "/dev/vdb1")
+        proof.says("awk 'NR > 1 {print $1}' /proc/swaps", "/dev/vdc1")
     })?;
     story.claim("The store below the root is never taken for the root.", vm, store_is_no_root)?;
     let volatile = vm.drive("volatile").context(|| "no volatile disk".to_owned())?;
@@ -40,6 +68,12 @@ pub(crate) fn tell(story: &mut Story, vm: &mut Vm, image: &Image, checksum: &str
         Ok(())
     })?;
 
+    story.claim(
+        "The host enlarges the volatile disk, and there is more room at once.",
+        vm,
+        |proof| grows(proof, vm),
+    )?;
+
     println!("\n   The power is cut without a warning, and comes back.");
     story.part("boot again", || {
         vm.power_cycle().context(|| "cannot cut the power".to_owned())?;
@@ -50,6 +84,10 @@ pub(crate) fn tell(story: &mut Story, vm: &mut Vm, image: &Image, checksum: &str
         proof.says(HOSTNAME, &hostname)?;
         proof.says(PACKAGE, "installed")?;
         proof.says(PROGRAM, "/usr/sbin/sfdisk")
+    })?;
+    story.claim("What is to be kept is there: the home and /usr/local.", vm, |proof| {
+        proof.says(KEPT, "dear friend")?;
+        proof.says(TOOL, "hello")
     })?;
     story.claim(
         "The machine can write again, and the kernel has nothing to complain.",
@@ -89,15 +127,34 @@ fn writes(story: &mut Story, vm: &Vm) -> Result<String> {
     Ok(hostname)
 }
 
+/// The service sees the disk grow; nothing is reloaded, and the root stays mounted.
+fn grows(proof: &mut Proof<'_>, vm: &Vm) -> Result<()> {
+    proof.says("systemctl is-active ebbtide-watch", "active")?;
+    proof.show("ebbtide-init status")?;
+    vm.resize_disk("volatile", super::ENLARGED)
+        .context(|| "cannot enlarge the volatile disk".to_owned())?;
+    let grown = "for i in $(seq 50); do journalctl --unit ebbtide-watch --output cat | grep grew && break; sleep .1; done";
+    let said = proof.show(grown)?;
+    proof.seen(
+        format!(
+            "the host: {} are now {}",
+            host::mebibytes(super::VOLATILE),
+            host::mebibytes(super::ENLARGED)
+        ),
+        said.contains("grew"),
+    );
+    proof.show("ebbtide-init status | head -n 5").map(drop)
+}
+
 /// The first block of the root that is written to holds its UUID and label: in the store these must not be seen.
 fn store_is_no_root(proof: &mut Proof<'_>) -> Result<()> {
     let uuid = proof.show("findmnt --noheadings --output UUID /")?;
     proof.says(&format!("readlink --canonicalize /dev/disk/by-uuid/{uuid}"), "/dev/dm-0")?;
     let probed =
-        proof.show("blkid --probe --output export /dev/vdb2 | grep -v ^PART_ENTRY_UUID")?;
+        proof.show("blkid --probe --output export /dev/vdc2 | grep -v ^PART_ENTRY_UUID")?;
     let listed =
-        proof.show("lsblk --noheadings --list --paths --output NAME,TYPE,FSTYPE,UUID /dev/vdb")?;
-    let store = listed.lines().filter(|line| line.starts_with("/dev/vdb2"));
+        proof.show("lsblk --noheadings --list --paths --output NAME,TYPE,FSTYPE,UUID /dev/vdc")?;
+    let store = listed.lines().filter(|line| line.starts_with("/dev/vdc2"));
     let said: String = store.chain(probed.lines()).collect();
     proof.seen(
         "the root's UUID for the store: never",

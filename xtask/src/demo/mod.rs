@@ -19,6 +19,12 @@ const IMAGE: &str = "debian-initramfs-tools";
 /// Size of the volatile disk: 2 GiB.
 const VOLATILE: Size = Size::gib(2);
 
+/// What the host enlarges it to.
+const ENLARGED: Size = Size::gib(3);
+
+/// Size of the private disk: 512 MiB.
+const PRIVATE: Size = Size::mib(512);
+
 /// Lines of the console that a failure shows.
 const TAIL: usize = 25;
 
@@ -29,7 +35,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     }
     let start = Instant::now();
     println!(
-        "Ebbtide: a machine on a read-only root that may write anywhere, and forgets it all.\n"
+        "Ebbtide: a machine on a read-only root that may write anywhere, and forgets all but what it is to keep.\n"
     );
 
     let mut story = Story::default();
@@ -59,6 +65,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 fn boot(image: &Image) -> Result<Vm> {
     let vm = Qemu::boot(image)
         .root(Disk::read_only(image.root()))
+        .private(Disk::empty(PRIVATE))
         .volatile(Disk::empty(VOLATILE))
         .start()
         .context(|| "cannot start the machine".to_owned())?;
@@ -72,9 +79,10 @@ fn introduce(image: &Image, vm: &Vm, checksum: &str) -> Result<()> {
         let file = path.metadata().context(|| format!("cannot read {}", path.display()))?;
         Ok(host::mebibytes(Size::bytes(file.len())))
     };
-    println!("\nThe machine has two disks:");
+    println!("\nThe machine has three disks:");
     println!("  root      {:>8}  read-only, shared: {}", size("root")?, image.root().display());
     println!("            {:>8}  sha256 {checksum}", "");
+    println!("  private   {:>8}  blank, kept over power cycles", size("private")?);
     println!("  volatile  {:>8}  made empty and sparse at every start", size("volatile")?);
     println!(
         "{}",
