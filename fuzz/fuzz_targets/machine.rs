@@ -6,6 +6,7 @@ use ebbtide_format::{
     units::{Bytes, Sectors},
 };
 use ebbtide_init::{
+    encrypted::Encrypted,
     observed::{Disk, Identifiers, Link, Mapped, Mapper, Observed, Partition, Usage},
     options::Options,
 };
@@ -34,7 +35,7 @@ pub(crate) fn draw(u: &mut Unstructured<'_>) -> Result<(Options, Observed)> {
     let wanted = u16::arbitrary(u)?;
     let chosen = STATEMENTS.iter().enumerate().filter(|(at, _)| wanted >> at & 1 == 1);
     let line: Vec<_> = chosen.map(|(_, statement)| *statement).collect();
-    let options = Options::parse(&line.join(" "), "").expect("options without a fault");
+    let mut options = Options::parse(&line.join(" "), "").expect("options without a fault");
     let mut disks = Vec::new();
     for name in ["nvme0n1", "vda", "xvda", "xvdb", "xvdc", "xvdd"] {
         if bool::arbitrary(u)? {
@@ -44,16 +45,23 @@ pub(crate) fn draw(u: &mut Unstructured<'_>) -> Result<(Options, Observed)> {
     let [disk, swap, cow, swap_area, mapped_id] = [1, 2, 3, 4, 5].map(|id| Guid([id; 16]));
     let mappers = [Mapper::Ready, Mapper::Ready, Mapper::WithoutSnapshot, Mapper::Absent];
     let links = [None, None, None, Some(Link::To("xvda".into())), Some(Link::Other)];
-    let observed = Observed {
+    let mut observed = Observed {
         page: *u.choose(&[4096, 16384, 65536])?,
         ready: bool::arbitrary(u)?,
         identifiers: Identifiers { disk, swap, cow, swap_area, mapped: mapped_id },
         mapper: *u.choose(&mappers)?,
+        crypt: false,
         link: u.choose(&links)?.clone(),
         paths: vec![("/dev/disk/by-id/x".into(), u.choose(&["xvdc", "vda"])?.to_string())],
         disks,
         mapped: mapped(u)?,
     };
+    // Last, so that what was drawn before there was encryption is drawn as it was.
+    options.encrypt = bool::arbitrary(u)?;
+    observed.crypt = !u.ratio(1, 8)?;
+    for (part, device) in Encrypted::ALL.into_iter().zip(["dm-1", "dm-2"]) {
+        observed.mapped.extend(encrypted(u, part, device)?);
+    }
     Ok((options, observed))
 }
 
@@ -67,6 +75,18 @@ fn mapped(u: &mut Unstructured<'_>) -> Result<Vec<Mapped>> {
     let (name, uuid, device) = (name.into(), uuid.into(), "dm-0".into());
     let usage = usage(u)?;
     Ok(vec![Mapped { name, uuid, device, started: bool::arbitrary(u)?, usage }])
+}
+
+/// What an earlier run has left, or somebody else has made.
+fn encrypted(u: &mut Unstructured<'_>, part: Encrypted, device: &str) -> Result<Option<Mapped>> {
+    let uuid = match u8::arbitrary(u)? % 16 {
+        1..4 => "EBBTIDE-y",
+        4 => "CRYPT-PLAIN-y",
+        _ => return Ok(None),
+    };
+    let (name, uuid, device) = (part.name().into(), uuid.into(), device.into());
+    let usage = usage(u)?;
+    Ok(Some(Mapped { name, uuid, device, started: bool::arbitrary(u)?, usage }))
 }
 
 fn disk(u: &mut Unstructured<'_>, name: &str) -> Result<Disk> {
@@ -110,7 +130,7 @@ fn usage(u: &mut Unstructured<'_>) -> Result<Option<Usage>> {
     Ok(match u8::arbitrary(u)? % 32 {
         0 => Some(Usage::Swap),
         1 => Some(Usage::MountedAt("/mnt".into())),
-        2 => Some(Usage::HeldBy("dm-0".into())),
+        device @ 2..5 => Some(Usage::HeldBy(format!("dm-{}", device - 2))),
         _ => None,
     })
 }

@@ -1,5 +1,6 @@
 //! What every plan keeps: only the volatile disk is written to; it is nobody's, and it is no other
-//! disk; partitions lie inside it; whatever a step uses was made before it.
+//! disk; partitions lie inside it; whatever a step uses was made before it; and where encryption was
+//! asked for, no partition is used in clear.
 
 use ebbtide_format::{
     dm_table::Store,
@@ -8,6 +9,7 @@ use ebbtide_format::{
 };
 use ebbtide_init::{
     discover::{self, Device},
+    encrypted::Encrypted,
     layout::{Extent, MIN_COW},
     observed::{Disk, Link, Mapped, Observed, Usage},
     options::{MAPPED_ROOT, Options, SwapSize},
@@ -22,9 +24,15 @@ pub(crate) fn check(plan: &Plan, options: &Options, observed: &Observed) {
         Outcome::NotWanted => assert!(!options.wanted && plan.steps.is_empty()),
         Outcome::Already { .. } => assert!(plan.steps.is_empty(), "{plan}"),
         Outcome::Rest { .. } => {
-            let mounted = observed.mapped.iter().any(|m| m.usage.is_some());
+            let mounted =
+                observed.mapped.iter().any(|m| m.name == MAPPED_ROOT && m.usage.is_some());
             let rest = |step: &Step| match step {
-                Step::Occupy { .. } | Step::SwapOn { .. } => !mounted,
+                Step::SwapOn { device } => {
+                    let is_mapped = *device == Encrypted::Swap.device();
+                    let left = ours(observed, Encrypted::Swap.name()).is_some();
+                    !mounted && is_mapped == left && (left || !options.encrypt)
+                }
+                Step::Occupy { .. } => !mounted,
                 Step::Link { .. } | Step::Mark(Marker::Ready) => true,
                 _ => false,
             };
@@ -33,7 +41,7 @@ pub(crate) fn check(plan: &Plan, options: &Options, observed: &Observed) {
         Outcome::Snapshot { .. } => {
             let root = discover::find(Role::Root, options, observed).expect("a root");
             assert!(root.read_only() && observed.link.is_none(), "{plan}");
-            assert!(nobodys(root.usage(), observed), "{plan}");
+            assert!(nobodys(root.usage(), plan, observed), "{plan}");
             let mut run = Run::begin(root, options, observed, plan);
             plan.steps.iter().for_each(|step| run.step(step));
             assert!(run.mapped && run.linked, "{plan}");
@@ -50,18 +58,24 @@ pub(crate) fn check(plan: &Plan, options: &Options, observed: &Observed) {
     }
 }
 
-/// A mapped root that an earlier run of ours left before it started.
-fn unstarted(observed: &Observed) -> Option<&Mapped> {
-    let ours = |m: &&Mapped| m.name == MAPPED_ROOT && m.uuid.starts_with(UUID_PREFIX);
-    observed.mapped.iter().find(ours).filter(|m| !m.started)
+/// A mapped device of that name that an earlier run of ours has left.
+fn ours<'a>(observed: &'a Observed, name: &str) -> Option<&'a Mapped> {
+    observed.mapped.iter().find(|m| m.name == name && m.uuid.starts_with(UUID_PREFIX))
 }
 
-/// Tells whether a device is free, or will be once that device is gone.
-fn nobodys(usage: Option<&Usage>, observed: &Observed) -> bool {
-    let by_unstarted = |usage: &Usage| {
-        unstarted(observed).is_some_and(|m| *usage == Usage::HeldBy(m.device.clone()))
-    };
-    usage.is_none_or(by_unstarted)
+/// The mapped device that a step removes.
+fn removed<'a>(step: &Step, observed: &'a Observed) -> Option<&'a Mapped> {
+    match step {
+        Step::RemoveUnstarted => ours(observed, MAPPED_ROOT).filter(|m| !m.started),
+        Step::RemoveEncrypted { part } => ours(observed, part.name()),
+        _ => None,
+    }
+}
+
+/// Tells whether a device is free, or will be once what the plan removes is gone.
+fn nobodys(usage: Option<&Usage>, plan: &Plan, observed: &Observed) -> bool {
+    let removed = || plan.steps.iter().filter_map(|step| removed(step, observed));
+    usage.is_none_or(|usage| removed().any(|m| *usage == Usage::HeldBy(m.device.clone())))
 }
 
 /// The steps so far.
@@ -74,10 +88,11 @@ struct Run<'a> {
     forgotten: Vec<u32>,
     table: Vec<(u32, Extent)>,
     parts: Vec<(String, Extent)>,
+    encrypted: Vec<(Encrypted, String)>,
     marks: Vec<&'a Marker>,
     swap_header: Option<String>,
     cleared: Option<(String, Bytes)>,
-    removed: bool,
+    removed: Vec<&'a str>,
     mapped: bool,
     linked: bool,
 }
@@ -98,10 +113,11 @@ impl<'a> Run<'a> {
             forgotten: vec![],
             table: vec![],
             parts: vec![],
+            encrypted: vec![],
             marks: vec![],
             swap_header: None,
             cleared: None,
-            removed: false,
+            removed: vec![],
             mapped: false,
             linked: false,
         }
@@ -158,13 +174,25 @@ impl<'a> Run<'a> {
             }
             Step::Mark(marker) => self.marks.push(marker),
             Step::RemoveUnstarted => {
-                assert!(self.volatile.is_none() && unstarted(self.observed).is_some(), "{plan}");
-                self.removed = true;
+                assert!(self.volatile.is_none() && self.removed.is_empty(), "{plan}");
+                self.remove(step);
+            }
+            Step::RemoveEncrypted { .. } => {
+                assert!(self.volatile.is_none(), "{plan}");
+                let left = self.remove(step);
+                assert!(nobodys(left.usage.as_ref(), plan, self.observed), "{plan}");
+            }
+            Step::Encrypt { part, crypt, uuid } => {
+                assert!(self.options.encrypt && self.observed.crypt, "{plan}");
+                self.is_free(part.name(), uuid);
+                let partition = crypt.device.strip_prefix("/dev/").expect("a device");
+                assert_eq!(crypt.size, self.clear(partition).sectors(), "{plan}");
+                assert_eq!(crypt.key, part.key(), "{plan}");
+                self.encrypted.push((*part, partition.into()));
             }
             Step::Map { snapshot, uuid } => {
-                let there = self.observed.mapped.iter().any(|m| m.name == MAPPED_ROOT);
-                assert_eq!(self.removed, there, "{plan}");
-                assert!(uuid.starts_with(UUID_PREFIX) && !self.mapped, "{plan}");
+                self.is_free(MAPPED_ROOT, uuid);
+                assert!(!self.mapped, "{plan}");
                 assert_eq!(snapshot.origin, format!("/dev/{}", self.root.name()));
                 assert_eq!(snapshot.size, self.root.size());
                 self.store(&snapshot.cow, snapshot.store, snapshot.size);
@@ -180,6 +208,19 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn remove(&mut self, step: &Step) -> &'a Mapped {
+        let left = removed(step, self.observed).unwrap_or_else(|| panic!("{}", self.plan));
+        self.removed.push(&left.name);
+        left
+    }
+
+    /// A device of ours can be made: what had its name has been removed.
+    fn is_free(&self, name: &str, uuid: &str) {
+        let there = self.observed.mapped.iter().any(|m| m.name == name);
+        assert_eq!(self.removed.contains(&name), there, "{}", self.plan);
+        assert!(uuid.starts_with(UUID_PREFIX), "{}", self.plan);
+    }
+
     /// The disk is the volatile one, a whole disk, writable, and nobody's.
     fn claim(&mut self, disk: &str) {
         let find = |role| discover::find(role, self.options, self.observed);
@@ -190,8 +231,9 @@ impl<'a> Run<'a> {
         }
         let volatile = volatile.disk;
         let parts = volatile.partitions.iter().map(|p| &p.usage);
-        let free =
-            parts.chain([&volatile.usage]).all(|usage| nobodys(usage.as_ref(), self.observed));
+        let free = parts
+            .chain([&volatile.usage])
+            .all(|usage| nobodys(usage.as_ref(), self.plan, self.observed));
         assert!(!volatile.read_only && free, "{}", self.plan);
         self.volatile = Some(volatile);
     }
@@ -200,16 +242,31 @@ impl<'a> Run<'a> {
         self.volatile.filter(|v| v.name == disk).unwrap_or_else(|| panic!("{disk}\n{}", self.plan))
     }
 
+    /// The partition that a device to be used is; in clear only where that was asked for.
+    fn partition<'b>(&'b self, device: &'b str) -> &'b str {
+        let found = self.encrypted.iter().find(|(part, _)| part.device() == device);
+        assert_eq!(found.is_some(), self.options.encrypt, "{device}\n{}", self.plan);
+        found.map_or(device, |(_, partition)| partition)
+    }
+
+    fn clear(&self, partition: &str) -> Bytes {
+        let part = self.parts.iter().find(|(name, _)| name == partition);
+        part.unwrap_or_else(|| panic!("{partition}\n{}", self.plan)).1.length
+    }
+
     fn part(&self, device: &str) -> Bytes {
-        let part = self.parts.iter().find(|(name, _)| name == device);
-        part.unwrap_or_else(|| panic!("{device}\n{}", self.plan)).1.length
+        self.clear(self.partition(device))
     }
 
     fn store(&self, cow: &str, store: Store, root: Sectors) {
         let device = cow.strip_prefix("/dev/").expect("a device");
         let room = self.part(device);
         assert!(room >= MIN_COW && room.0.is_multiple_of(self.options.chunk.bytes().0));
-        assert!(self.marks.iter().any(|m| **m == Marker::Cow(device.into())), "{}", self.plan);
+        assert!(
+            self.marks.iter().any(|m| **m == Marker::Cow(self.partition(device).into())),
+            "{}",
+            self.plan
+        );
         let cannot_fill = room.sectors() >= snapshot_store::room_for_all(root, self.options.chunk);
         match store {
             Store::Transient => assert!(cannot_fill, "{}", self.plan),

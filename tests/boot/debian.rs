@@ -1,6 +1,6 @@
 //! Debian 12, with each way to build an initramfs: does it boot, forget, and look right to udev?
 
-use crate::machine::{debian, sha256};
+use crate::machine::{MAPPED, debian, sha256};
 use std::{fs, process::Command};
 use vmtest::{Disk, Ending, Image, Result, Size, Vm, require};
 
@@ -96,6 +96,55 @@ fn udev_sees_the_devices_as_they_are(vm: &Vm) -> Result<()> {
     assert_eq!(vm.run("readlink -f /dev/disk/by-partlabel/ebbtide-cow")?, "/dev/vdb2");
     assert_eq!(vm.run("lsblk -dno FSTYPE /dev/vdb1")?.trim(), "swap");
     Ok(())
+}
+
+#[test]
+fn initramfs_tools_boots_with_encryption() -> Result<()> {
+    boots_with_encryption(&require!(Image::named("debian-initramfs-tools")))
+}
+
+#[test]
+fn dracut_without_systemd_boots_with_encryption() -> Result<()> {
+    boots_with_encryption(&require!(Image::named("debian-dracut")))
+}
+
+/// The root has its links, the swap area has those of one, and the store has none, in clear or not.
+fn boots_with_encryption(image: &Image) -> Result<()> {
+    let vm = require!(debian(image).cmdline("ebbtide.encrypt=yes").start());
+    vm.expect_console("ebbtide: step 1/")?;
+    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
+    assert_eq!(state.text(), "running", "the system is not whole");
+    vm.run("touch /root/before-the-trigger && sync")?;
+    for action in ["change", "add"] {
+        vm.run(&format!("udevadm trigger --action={action} && udevadm settle"))?;
+        let node = |name: &str| vm.run(&format!("readlink -f /dev/mapper/{name}"));
+        let (root, store, swap) = (node(MAPPED)?, node("dmroot-cow")?, node("dmroot-swap")?);
+        assert_eq!(
+            vm.run("dmsetup ls --target crypt | sort | cut -f1")?,
+            "dmroot-cow\ndmroot-swap"
+        );
+        assert_eq!(vm.run("readlink -f $(findmnt -no SOURCE /)")?, root);
+        assert!(vm.run("cat /proc/swaps")?.contains(&format!("{swap} ")));
+
+        let uuid = vm.run("findmnt -no UUID /")?;
+        assert_eq!(vm.run(&format!("readlink -f /dev/disk/by-uuid/{uuid}"))?, root);
+        let same =
+            vm.run(&format!("lsblk -no NAME,UUID --list | grep {uuid} | cut -d' ' -f1 | sort -u"))?;
+        assert_eq!(same, "dmroot\nvda", "devices with the root's UUID");
+        let swap_uuid = vm.run(&format!("lsblk -dno UUID {swap}"))?;
+        assert_eq!(vm.run(&format!("readlink -f /dev/disk/by-uuid/{swap_uuid}"))?, swap);
+        assert_eq!(vm.run(&format!("lsblk -dno FSTYPE {swap}"))?.trim(), "swap");
+        assert_eq!(vm.run(&format!("lsblk -dno FSTYPE,UUID,LABEL {store} /dev/vdb2"))?.trim(), "");
+        let links = vm.run(&format!("udevadm info -q symlink {store}"))?;
+        assert_eq!(links, "mapper/dmroot-cow");
+        for unit in ["dmroot", "dmroot\\x2dcow", "dmroot\\x2dswap"] {
+            let unit = format!("systemctl is-active 'dev-mapper-{unit}.device'");
+            assert_eq!(vm.run(&unit)?, "active");
+        }
+    }
+    vm.power_off()?;
+    assert!(!vm.console().contains("FAILED"), "a unit failed at the end");
+    vm.kernel_log_is_clean()
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Every system call that changes something fails once, and the process is killed before each: what
-//! was done is undone, or the next run finishes it.
+//! was done is undone, or the next run finishes it. With encryption too.
 
 use crate::machine::stage;
 use vmtest::{Image, Result, Vm, require};
 
-/// The calls that change something, with how often a run makes them.
-const CALLS: [(&str, usize); 7] = [
+/// Calls with how often a run makes them at the most.
+type Calls = [(&'static str, usize); 7];
+
+/// The calls that change something.
+const CALLS: Calls = [
     ("ioctl", 16),
     ("pwrite64", 5),
     ("swapon", 1),
@@ -15,44 +18,62 @@ const CALLS: [(&str, usize); 7] = [
     ("pread64", 1),
 ];
 
-const STATE: &str =
-    "cat /proc/swaps; grep -c 'vdb\\|dm-' /proc/partitions; ls /dev/mapper; dmsetup table";
+/// Those of an encrypted run, as far as they are others or come at another time.
+const ENCRYPTED: Calls = [
+    ("ioctl", 16),
+    ("getrandom", 3),
+    ("keyctl", 2),
+    ("add_key", 2),
+    ("unlink", 2),
+    ("symlink", 3),
+    ("pwrite64", 5),
+];
 
-/// Runs the stage with one call tampered with; `None` when the run makes fewer calls than that, and
-/// everything that it did has been taken down again.
+const STATE: &str = "cat /proc/swaps; grep -c 'vdb\\|dm-' /proc/partitions; ls /dev/mapper; dmsetup table; \
+     grep -o 'ebbtide:.*' /proc/keys; true";
+
+/// Runs the stage with one call tampered with; `None` when the run makes fewer calls than that.
 fn run_with(vm: &Vm, call: &str, number: usize, fault: &str) -> Result<Option<String>> {
     let trace = format!(
         "strace -o /run/trace -e trace={call} -e inject={call}:{fault}:when={number} ebbtide-init root"
     );
     let reply = vm.try_run(&trace)?;
     let hit = vm.try_run("grep -c 'INJECTED\\|SIGKILL' /run/trace")?.text() != "0";
-    if !hit {
-        reset(vm)?;
-    }
     Ok(hit.then(|| format!("{call} {number}: {} {}", reply.status, reply.text())))
 }
 
-/// Takes everything down that a run has set up.
+/// Takes everything down that a run has set up, except for keys.
 fn reset(vm: &Vm) -> Result<()> {
     vm.run(
-        "swapoff -a; test ! -e /sys/block/dm-0 || dmsetup remove dmroot; rm -f /dev/mapper/dmroot; \
+        "swapoff -a; for name in dmroot dmroot-cow dmroot-swap; do \
+         ! dmsetup info $name >/dev/null 2>&1 || dmsetup remove $name; rm -f /dev/mapper/$name; done; \
          rm -rf /run/ebbtide; busybox blockdev --rereadpt /dev/vdb; dd if=/dev/zero of=/dev/vdb \
          bs=1M count=1 conv=fsync 2>/dev/null; busybox blockdev --rereadpt /dev/vdb",
     )?;
     Ok(())
 }
 
-#[test]
-fn a_call_that_fails_is_undone_or_does_not_matter() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
+/// Takes down the keys too: by a run that makes them anew and fails at its last link.
+fn reset_with_keys(vm: &Vm) -> Result<()> {
+    reset(vm)?;
+    vm.run(
+        "! strace -o /run/trace -e inject=symlink:error=EIO:when=3 ebbtide-init root 2>/dev/null",
+    )?;
+    reset(vm)
+}
+
+fn undoes_what_was_done(vm: &Vm, calls: Calls, reset: fn(&Vm) -> Result<()>) -> Result<()> {
     let before = vm.run(STATE)?;
     let mut failed = 0;
-    for (call, most) in CALLS {
+    for (call, most) in calls {
         for number in 1..=most {
-            let Some(said) = run_with(&vm, call, number, "error=EIO")? else { break };
+            let Some(said) = run_with(vm, call, number, "error=EIO")? else {
+                reset(vm)?;
+                break;
+            };
             if vm.try_run("test -L /dev/mapper/dmroot")?.status == 0 {
                 // A discard, or the question for the module: the run went on without.
-                reset(&vm)?;
+                reset(vm)?;
             } else {
                 failed += 1;
                 println!("{said}");
@@ -67,20 +88,45 @@ fn a_call_that_fails_is_undone_or_does_not_matter() -> Result<()> {
 }
 
 #[test]
-fn a_run_that_is_killed_is_finished_by_the_next() -> Result<()> {
+fn a_call_that_fails_is_undone_or_does_not_matter() -> Result<()> {
     let vm = require!(stage(&require!(Image::named("stage"))).start());
+    undoes_what_was_done(&vm, CALLS, reset)
+}
+
+#[test]
+fn a_call_that_fails_leaves_no_encrypted_device_and_no_key() -> Result<()> {
+    let machine = stage(&require!(Image::named("stage"))).cmdline("ebbtide.encrypt=yes");
+    undoes_what_was_done(&require!(machine.start()), ENCRYPTED, reset_with_keys)
+}
+
+fn finishes_what_was_cut(vm: &Vm, calls: Calls, swap: &str) -> Result<()> {
     let mut killed = 0;
-    for (call, most) in CALLS {
+    for (call, most) in calls {
         for number in 1..=most {
-            let Some(said) = run_with(&vm, call, number, "signal=SIGKILL")? else { break };
+            let Some(said) = run_with(vm, call, number, "signal=SIGKILL")? else {
+                reset(vm)?;
+                break;
+            };
             killed += 1;
             let again = vm.try_run("ebbtide-init root")?;
             assert_eq!(again.status, 0, "after {said}: {}", again.text());
             vm.run("mkdir -p /mnt && busybox mount -t ext4 /dev/mapper/dmroot /mnt && cat /mnt/srv/original && umount /mnt")?;
-            assert!(vm.run("cat /proc/swaps")?.contains("vdb1"), "no swap after {said}");
-            reset(&vm)?;
+            assert!(vm.run("cat /proc/swaps")?.contains(swap), "no swap after {said}");
+            reset(vm)?;
         }
     }
     assert!(killed >= 15, "only {killed} calls were hit");
     Ok(())
+}
+
+#[test]
+fn a_run_that_is_killed_is_finished_by_the_next() -> Result<()> {
+    let vm = require!(stage(&require!(Image::named("stage"))).start());
+    finishes_what_was_cut(&vm, CALLS, "/dev/vdb1 ")
+}
+
+#[test]
+fn an_encrypted_run_that_is_killed_is_finished_by_the_next() -> Result<()> {
+    let machine = stage(&require!(Image::named("stage"))).cmdline("ebbtide.encrypt=yes");
+    finishes_what_was_cut(&require!(machine.start()), ENCRYPTED, "/dev/dm-")
 }
