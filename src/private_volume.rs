@@ -276,6 +276,8 @@ impl core::error::Error for Refusal {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observed::{Disk, Identifiers, Mapper, Partition};
+    use alloc::{vec, vec::Vec};
     use ebbtide_format::guid::Guid;
 
     const SIZE: Bytes = Bytes::gib(1);
@@ -296,6 +298,107 @@ mod tests {
 
     fn refusal(disk: &PrivateDisk, content: Content) -> String {
         decide(disk, content, &Options::default()).unwrap_err().to_string()
+    }
+
+    fn a_disk(name: &str, serial: Option<&str>) -> Disk {
+        Disk {
+            name: name.to_string(),
+            number: "254:0".to_string(),
+            size: SIZE.sectors(),
+            block: Bytes(512),
+            read_only: false,
+            discards: true,
+            serial: serial.map(str::to_string),
+            usage: None,
+            partitions: vec![],
+        }
+    }
+
+    fn a_partition(disk: &str, index: u32) -> Partition {
+        Partition {
+            name: alloc::format!("{disk}{index}"),
+            number: "254:1".to_string(),
+            index,
+            size: SIZE.sectors(),
+            read_only: false,
+            label: None,
+            kind: None,
+            usage: None,
+        }
+    }
+
+    /// A machine with a root and a volatile disk.
+    fn machine(more: Vec<Disk>) -> Observed {
+        let guid = Guid([0; 16]);
+        let mut disks = vec![a_disk("vda", Some("root")), a_disk("vdc", Some("volatile"))];
+        disks.extend(more);
+        Observed {
+            page: 4096,
+            identifiers: Identifiers {
+                disk: guid,
+                swap: guid,
+                cow: guid,
+                swap_area: guid,
+                mapped: guid,
+            },
+            mapper: Mapper::Ready,
+            link: None,
+            ready: false,
+            paths: vec![],
+            disks,
+            mapped: vec![],
+        }
+    }
+
+    fn named(path: &str) -> Options {
+        Options { private: Choice::Path(path.to_string()), ..Options::default() }
+    }
+
+    #[test]
+    fn none_is_fine_unless_one_was_named() {
+        assert_eq!(disk(&Options::default(), &machine(vec![])), Ok(None));
+        let refusal = disk(&named("/dev/vdx"), &machine(vec![])).unwrap_err();
+        assert!(refusal.may_pass(), "{refusal}");
+        let observed = machine(vec![a_disk("vdb", Some("private"))]);
+        assert_eq!(disk(&Options::default(), &observed), Ok(Some(private())));
+        let twice = machine(vec![a_disk("vdb", Some("private")), a_disk("vdd", Some("private"))]);
+        let refusal = disk(&Options::default(), &twice).unwrap_err();
+        assert!(!refusal.may_pass() && refusal.to_string().contains("vdb, vdd"), "{refusal}");
+    }
+
+    #[test]
+    fn a_disk_that_is_or_may_be_anothers_is_refused() {
+        let observed = machine(vec![a_disk("xvdd", None)]);
+        for (path, role) in
+            [("/dev/vda", "root"), ("/dev/vdc", "volatile"), ("/dev/xvdd", "modules")]
+        {
+            let text = disk(&named(path), &observed).unwrap_err().to_string();
+            assert!(text.contains(&alloc::format!("the {role} disk")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_partition_beside_the_root_is_its_own_device_and_a_disk_with_partitions_is_foreign() {
+        let mut observed = machine(vec![a_disk("vdb", None)]);
+        observed.disks[0].partitions = vec![a_partition("vda", 1), a_partition("vda", 2)];
+        observed.disks[0].partitions[0].label = Some("root".to_string());
+        observed.disks[2].partitions = vec![a_partition("vdb", 1)];
+        for (path, usable) in [("/dev/vda2", true), ("/dev/vda1", false), ("/dev/vdb1", true)] {
+            assert_eq!(disk(&named(path), &observed).is_ok(), usable, "{path}");
+        }
+        let text = disk(&named("/dev/vdb"), &observed).unwrap_err().to_string();
+        assert!(text.ends_with("found a partition table, with vdb1 in it"), "{text}");
+    }
+
+    #[test]
+    fn a_disk_that_is_mounted_says_where_and_other_uses_are_refused() {
+        let mut observed = machine(vec![a_disk("vdb", Some("private"))]);
+        observed.disks[2].usage = Some(Usage::MountedAt("/rw".to_string()));
+        let found = disk(&Options::default(), &observed).unwrap().unwrap();
+        assert_eq!(found.mounted_at.as_deref(), Some("/rw"));
+        observed.disks[2].usage = Some(Usage::HeldBy("dm-1".to_string()));
+        let text = disk(&Options::default(), &observed).unwrap_err().to_string();
+        assert!(text.ends_with("found it held by dm-1"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! modules disk. What fails is named in the log and counted; the rest is done, for a boot without
 //! `/home` is better than none.
 
+mod attach;
 mod binds;
 mod check;
 mod format;

@@ -5,6 +5,7 @@ mod encrypt;
 mod faults;
 mod machine;
 mod modules_disk;
+mod private;
 mod refusals;
 mod stage;
 mod waiting;

@@ -1,0 +1,318 @@
+//! The private disk up to its mount: formatted only when blank, checked, mounted, grown.
+
+use crate::machine::sha256;
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+use vmtest::{Disk, Image, Qemu, Reply, Result, Size, Vm, require};
+
+/// Wraps and mounts the root, in whose mounts the private disk is set up.
+const ROOT: &str =
+    "ebbtide-init root && mkdir -p /mnt && busybox mount -t ext4 /dev/mapper/dmroot /mnt";
+const MOUNTS: &str = "ebbtide-init mounts --root /mnt";
+const SIZE: Size = Size::mib(512);
+
+fn machine(image: &Image) -> Qemu {
+    Qemu::boot(image).root(Disk::read_only(image.root())).volatile(Disk::empty(Size::mib(256)))
+}
+
+/// Sets up the mounts with other options than before: one machine does for many disks.
+fn mounts_with(vm: &Vm, options: &str) -> Result<Reply> {
+    vm.try_run(&format!(
+        "mkdir -p /etc/ebbtide && printf '{options}\\n' > /etc/ebbtide/init.conf && \
+         rm -f /run/ebbtide/mounts && {MOUNTS}"
+    ))
+}
+
+/// A disk that was prepared by a program of the host, which gets the file as its last argument.
+fn made_by(size: Size, program: &'static str, arguments: &'static [&'static str]) -> Disk {
+    Disk::empty(size).prepared_by(move |path| run(Command::new(program).args(arguments).arg(path)))
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
+}
+
+fn ext4(size: Size) -> Disk {
+    made_by(size, "mkfs.ext4", &["-q", "-F"])
+}
+
+/// Sets up the mounts, and returns what the line of the mount says.
+fn mounts(vm: &Vm) -> Result<String> {
+    vm.run(ROOT)?;
+    vm.run(MOUNTS)?;
+    vm.run("grep ' /mnt/rw ' /proc/mounts")
+}
+
+#[test]
+fn a_blank_disk_is_formatted_and_kept_over_power_cuts() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let mut vm = require!(machine(&image).private(Disk::empty(SIZE)).start());
+    let line = mounts(&vm)?;
+    assert!(line.starts_with("/dev/vdc /mnt/rw ext4 rw,nosuid,nodev"), "{line}");
+    assert!(line.contains("discard"), "{line}");
+    vm.expect_line("private disk vdc (512 MiB) is blank and gets ext4")?;
+    assert_eq!(vm.run("blkid -s LABEL -o value /dev/vdc")?, "private");
+    assert!(vm.run("dumpe2fs -h /dev/vdc 2>&1 | grep features")?.contains("has_journal"));
+    vm.run("echo mine > /mnt/rw/file && sync")?;
+    assert_eq!(vm.run(&format!("{MOUNTS} 2>&1"))?, "", "a second run does nothing");
+    vm.power_cycle()?;
+    let line = mounts(&vm)?;
+    assert!(line.contains(" ext4 rw,"), "{line}");
+    assert_eq!(vm.run("cat /mnt/rw/file")?, "mine");
+    vm.power_off()?;
+    assert!(!vm.console().contains("is blank"), "it was formatted twice");
+    vm.kernel_log_is_clean()
+}
+
+#[test]
+fn a_blank_disk_gets_the_file_system_that_was_asked_for() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let machine = ["ext4", "xfs", "btrfs"]
+        .into_iter()
+        .fold(machine(&image), |machine, kind| machine.disk(Disk::empty(SIZE).serial(kind)));
+    let vm = require!(machine.start());
+    vm.run(ROOT)?;
+    for kind in ["ext4", "xfs", "btrfs"] {
+        let text = format!("private=serial={kind}\nformat={kind}\ndisposable=yes\nrw=/{kind}");
+        let reply = mounts_with(&vm, &text)?;
+        assert_eq!(reply.status, 0, "{}", reply.text());
+        let line = vm.run(&format!("grep ' /mnt/{kind} ' /proc/mounts"))?;
+        assert!(line.contains(&format!(" {kind} rw,nosuid,nodev")), "{line}");
+        let marker = "dd if=/dev/vdX bs=1M skip=511 count=1 2>/dev/null | grep -c ebbtide; true";
+        let node = line.split(' ').next().unwrap_or_default();
+        assert_eq!(vm.run(&marker.replace("/dev/vdX", node))?, "0", "{kind}");
+        if kind == "ext4" {
+            let features = vm.run(&format!("dumpe2fs -h {node} 2>&1 | grep features"))?;
+            assert!(!features.contains("has_journal"), "{features}");
+        }
+    }
+    vm.kernel_log_is_clean()
+}
+
+#[test]
+fn no_private_disk_is_fine_and_a_named_one_that_is_missing_is_not() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let vm = require!(machine(&image).disk(Disk::empty(SIZE).serial("other")).start());
+    vm.run(ROOT)?;
+    vm.run(MOUNTS)?;
+    vm.expect_line("no private disk, so nothing at /rw")?;
+
+    let reply = mounts_with(&vm, "private=serial=mine\ntimeout=1s")?;
+    assert_eq!(reply.status, 1);
+    let text = "private disk is missing: wanted serial=mine; found vda serial=root";
+    assert!(reply.text().contains(text), "{}", reply.text());
+    vm.expect_line("waiting up to 1 s for the private disk")?;
+
+    let reply = mounts_with(&vm, "private=serial=other\nformat=no")?;
+    assert_eq!(reply.status, 0);
+    let text = "private disk vdc is blank and stays so";
+    assert!(reply.text().contains(text), "{}", reply.text());
+
+    let reply = mounts_with(&vm, "private=/dev/vdb")?;
+    assert_eq!(reply.status, 1);
+    let text = "private disk vdb (256 MiB): wanted a device for it alone; found that it is the volatile disk";
+    assert!(reply.text().contains(text), "{}", reply.text());
+    assert_eq!(vm.disk_stats("other")?.written, Size::mib(0));
+    Ok(())
+}
+
+/// Zeros the first 4 MiB of a file, as a tool that went wrong would.
+fn half_blank(path: &Path) -> io::Result<()> {
+    run(Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096"]).arg(path))?;
+    let file = File::options().write(true).open(path)?;
+    file.write_all_at(&vec![0; (4 << 20) + (64 << 10)], 0)
+}
+
+#[test]
+fn refuses_foreign_private_volume_and_changes_not_one_byte_of_it() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let mut vfat = vec![0; 512];
+    vfat[82..90].copy_from_slice(b"FAT32   ");
+    let blank = || Disk::empty(SIZE);
+    let cut = |path: &Path| File::options().write(true).open(path)?.set_len(300 << 20);
+    let disks = [
+        (blank().with_bytes(Size::mib(0), vfat), "found vfat"),
+        (blank().with_bytes(Size::mib(0), *b"LUKS\xba\xbe"), "found LUKS"),
+        (made_by(SIZE, "mkswap", &[]), "found swap"),
+        (made_by(SIZE, "sgdisk", &["-n", "1:0:0"]), "found a partition table, with vdf1 in it"),
+        (blank().with_bytes(Size::mib(128), *b"what?"), "found something unknown at 128 MiB"),
+        (blank().prepared_by(half_blank), "found remains of ext4 at 128 MiB"),
+        (ext4(SIZE).prepared_by(cut), "wanted all of its ext4, which is 512 MiB; found less"),
+        (blank().write_protected(), "wanted a writable disk; found a blank read-only one"),
+    ];
+    let named = disks.iter().enumerate();
+    let machine = named.fold(machine(&image), |machine, (at, (disk, _))| {
+        machine.disk(disk.clone().serial(format!("private{at}")))
+    });
+    let vm = require!(machine.start());
+    vm.run(ROOT)?;
+    for (at, (_, found)) in disks.iter().enumerate() {
+        let name = format!("private{at}");
+        let path = vm.drive(&name)?.path().to_owned();
+        let before = sha256(&path);
+        let reply = mounts_with(&vm, &format!("private=serial={name}"))?;
+        assert_eq!(reply.status, 1, "{}", reply.text());
+        assert!(reply.text().contains(found), "wanted {found}: {}", reply.text());
+        vm.expect_line("the boot goes on without /rw")?;
+        assert_eq!(vm.run("grep -c ' /mnt/rw ' /proc/mounts; true")?, "0");
+        assert_eq!(vm.disk_stats(&name)?.written, Size::mib(0), "{found}");
+        assert_eq!(sha256(&path), before, "{found}");
+    }
+    Ok(())
+}
+
+/// Pulls the plug while the file system is mounted, so that its journal is not empty.
+#[test]
+fn a_volume_that_was_cut_off_is_checked_and_its_files_are_there() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let mut vm = require!(machine(&image).private(ext4(SIZE)).start());
+    mounts(&vm)?;
+    vm.run("echo mine > /mnt/rw/file && sync && for i in $(seq 200); do echo > /mnt/rw/$i; done")?;
+    vm.power_cycle()?;
+    mounts(&vm)?;
+    vm.expect_line("ebbtide: e2fsck: /dev/vdc: recovering journal")?;
+    assert_eq!(vm.run("cat /mnt/rw/file")?, "mine");
+    Ok(())
+}
+
+fn debugfs(path: &Path, request: &str) -> io::Result<()> {
+    run(Command::new("debugfs").args(["-w", "-R", request]).arg(path).stderr(Stdio::null()))
+}
+
+#[test]
+fn faults_are_repaired_or_make_it_read_only_and_are_told() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    // A wrong count is what preening repairs; a directory whose inode is gone is not. The state asks
+    // for a full check.
+    let faulty = |fault: &'static str| {
+        ext4(SIZE).prepared_by(move |path| {
+            debugfs(path, fault)?;
+            debugfs(path, "ssv state 0")
+        })
+    };
+    let machine = machine(&image)
+        .disk(faulty("ssv free_blocks_count 7").serial("little"))
+        .disk(faulty("clri lost+found").serial("much"));
+    let vm = require!(machine.start());
+    vm.run(ROOT)?;
+    let reply = mounts_with(&vm, "private=serial=little\nrw=/little")?;
+    assert_eq!(reply.status, 0, "{}", reply.text());
+    vm.expect_line("private disk /dev/vdc had faults; they are repaired")?;
+    assert!(vm.run("grep ' /mnt/little ' /proc/mounts")?.contains(" ext4 rw,"));
+
+    let reply = mounts_with(&vm, "private=serial=much")?;
+    assert_eq!(reply.status, 1, "{}", reply.text());
+    assert!(reply.text().contains("has faults that e2fsck -p does not repair"), "{}", reply.text());
+    vm.expect_line("UNEXPECTED INCONSISTENCY")?;
+    let line = vm.run("grep ' /mnt/rw ' /proc/mounts")?;
+    assert!(line.contains(" ext4 ro,nosuid,nodev"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn a_disk_that_the_host_has_enlarged_is_used_whole() -> Result<()> {
+    const KINDS: [&str; 3] = ["ext4", "xfs", "btrfs"];
+    let image = require!(Image::named("stage-tools"));
+    let machine = KINDS
+        .into_iter()
+        .fold(machine(&image), |machine, kind| machine.disk(Disk::empty(SIZE).serial(kind).kept()));
+    let mut vm = require!(machine.start());
+    let set_up = |vm: &Vm| {
+        vm.run(ROOT)?;
+        for kind in KINDS {
+            let text = format!("private=serial={kind}\nformat={kind}\nrw=/{kind}");
+            let reply = mounts_with(vm, &text)?;
+            assert_eq!(reply.status, 0, "{}", reply.text());
+        }
+        vm.run("for kind in ext4 xfs btrfs; do df -m /mnt/$kind | tail -1; done")
+    };
+    let room = |text: &str| -> Vec<u32> {
+        let columns = text.lines().filter_map(|line| line.split_whitespace().nth(1));
+        columns.filter_map(|column| column.parse().ok()).collect()
+    };
+    let before = room(&set_up(&vm)?);
+    vm.run("for kind in ext4 xfs btrfs; do echo $kind > /mnt/$kind/file; done; sync")?;
+    KINDS.iter().try_for_each(|kind| vm.resize_disk(kind, Size::gib(1)))?;
+    vm.power_cycle()?;
+    let after = room(&set_up(&vm)?);
+    assert_eq!((before.len(), after.len()), (3, 3));
+    let grown = |(before, after): (&u32, &u32)| *before < 512 && *after > before + 400;
+    assert!(before.iter().zip(&after).all(grown), "{before:?} → {after:?}");
+    let console = vm.console();
+    for (kind, node) in KINDS.iter().zip(["vdc", "vdd", "vde"]) {
+        let line = format!("{kind} on {node} has grown from 511 MiB to 1 GiB");
+        assert!(console.contains(&line), "wanted {line}");
+        assert_eq!(vm.run(&format!("cat /mnt/{kind}/file"))?, *kind);
+    }
+    vm.kernel_log_is_clean()
+}
+
+#[test]
+fn a_root_without_the_tools_is_named() -> Result<()> {
+    let image = require!(Image::named("stage-tools"));
+    let machine = machine(&image)
+        .disk(Disk::empty(SIZE).serial("blank"))
+        .disk(ext4(SIZE).serial("unchecked"));
+    let vm = require!(machine.start());
+    vm.run(&format!("{ROOT} && rm /mnt/usr/sbin/mkfs.ext4 /mnt/usr/sbin/e2fsck"))?;
+    let reply = mounts_with(&vm, "private=serial=blank")?;
+    assert_eq!(reply.status, 1);
+    assert!(reply.text().contains("the root at /mnt has no mkfs.ext4"), "{}", reply.text());
+    let mut same = Command::new("cmp");
+    same.args(["--bytes", &SIZE.as_bytes().to_string(), "/dev/zero"]);
+    run(same.arg(vm.drive("blank")?.path())).expect("the disk is blank as before");
+
+    let reply = mounts_with(&vm, "private=serial=unchecked")?;
+    assert_eq!(reply.status, 0, "{}", reply.text());
+    let text = "mounted unchecked: the root at /mnt has no e2fsck";
+    assert!(reply.text().contains(text), "{}", reply.text());
+    assert!(vm.run("grep ' /mnt/rw ' /proc/mounts")?.contains(" rw,"));
+    Ok(())
+}
+
+/// Each disk is cut off at another moment of its formatting, and finished by the next boot.
+#[test]
+fn a_power_cut_at_any_moment_of_formatting_is_made_good_by_the_next_boot() -> Result<()> {
+    const CUTS: [u64; 10] = [0, 200, 500, 900, 1300, 1700, 2100, 2600, 3200, 4000];
+    let image = require!(Image::named("stage-tools"));
+    let kinds = ["ext4", "xfs", "btrfs"];
+    let options = |at: usize| {
+        let kind = kinds[at % kinds.len()];
+        format!("private=serial=disk{at}\nformat={kind}\nrw=/{kind}")
+    };
+    let machine = (0..CUTS.len()).fold(machine(&image), |machine, at| {
+        machine.disk(Disk::empty(SIZE).serial(format!("disk{at}")).kept())
+    });
+    let mut vm = require!(machine.start());
+    vm.run(ROOT)?;
+    let mut again = 0;
+    for (at, cut) in CUTS.into_iter().enumerate() {
+        let text = options(at);
+        vm.send_without_reply(&format!(
+            "mkdir -p /etc/ebbtide; printf '{text}\\n' > /etc/ebbtide/init.conf; \
+             rm -f /run/ebbtide/mounts; {MOUNTS}"
+        ))?;
+        let node = char::from(b'c' + u8::try_from(at).expect("a letter"));
+        vm.expect_console(&format!("private disk vd{node} (512 MiB) is blank and gets"))?;
+        std::thread::sleep(Duration::from_millis(cut));
+        vm.power_cycle()?;
+        vm.run(ROOT)?;
+        let reply = mounts_with(&vm, &text)?;
+        assert_eq!(reply.status, 0, "cut after {cut} ms: {}", reply.text());
+        let kind = kinds[at % kinds.len()];
+        let line = vm.run(&format!("grep ' /mnt/{kind} ' /proc/mounts"))?;
+        assert!(line.contains(&format!(" {kind} rw,")), "{line}");
+        vm.run(&format!("echo mine > /mnt/{kind}/file && sync && umount /mnt/{kind}"))?;
+        again += u32::from(vm.console().contains("begins anew"));
+    }
+    println!("{again} of {} cuts came while the marker stood", CUTS.len());
+    assert!(again > 0, "no cut came while a file system was being made");
+    Ok(())
+}
