@@ -14,6 +14,10 @@
 extern crate alloc;
 
 mod again;
+mod bind_conf;
+mod bind_dirs;
+pub mod bind_rules;
+pub mod binds;
 pub mod discover;
 mod division;
 pub mod encrypted;
