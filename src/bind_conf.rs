@@ -3,7 +3,10 @@
 //! Blanks in a path stand in double quotes or behind a backslash. `#` begins a comment, at the start of
 //! a line or after a blank.
 
-use crate::binds::{Account, Declared, Kind, Owner, Place, Source, Wishes};
+use crate::{
+    bind_owner::{Account, Owner},
+    binds::{Declared, Kind, Place, Source, Wishes},
+};
 use alloc::{
     rc::Rc,
     string::{String, ToString},

@@ -6,11 +6,7 @@
 //! between them counts.
 
 use crate::binds::{Declared, Place, Source, Wishes};
-use alloc::{
-    rc::Rc,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{rc::Rc, string::String, vec::Vec};
 
 const STATEMENT: &str = "binds+=( '/path' ), which is read and never run";
 const WORD: &str = "paths without variables, commands and patterns";
@@ -166,6 +162,7 @@ fn quoted<'t>(text: &'t str, word: &mut String) -> Option<&'t str> {
 mod tests {
     use super::*;
     use crate::binds::Grammar;
+    use alloc::string::ToString;
 
     fn parse(text: &str) -> (Vec<String>, Vec<String>) {
         let mut declared = Declared::by_options(&[], "/rw");

@@ -21,7 +21,7 @@ pub fn refusal(path: &str, rw: &str, from_volume: bool) -> Option<&'static str> 
     if matches!(path, "" | "/") {
         return Some(NOT_THE_ROOT);
     }
-    if MADE_AT_BOOT.iter().any(|tree| is_in(&tree)) {
+    if MADE_AT_BOOT.iter().any(is_in) {
         return Some("a path outside of /proc, /sys, /dev and /run");
     }
     if below(path, rw).is_some() || below(rw, path).is_some() {
@@ -31,7 +31,7 @@ pub fn refusal(path: &str, rw: &str, from_volume: bool) -> Option<&'static str> 
         return None;
     }
     let is_library = path.starts_with("/lib");
-    if is_library || OF_THE_TEMPLATE.iter().any(|tree| is_in(&tree)) {
+    if is_library || OF_THE_TEMPLATE.iter().any(is_in) {
         return Some("a path outside of the template's programs, for a file on the private disk");
     }
     let whole = IN_PARTS_ONLY.contains(&path);

@@ -5,7 +5,7 @@
 //! nothing else. Files on the private disk are written by whoever used the machine: they say what is
 //! kept, and cannot put anything in the place of the template's programs.
 
-use crate::{bind_conf, bind_dirs, bind_rules};
+use crate::{bind_conf, bind_dirs, bind_owner::Owner, bind_rules};
 use alloc::{
     rc::Rc,
     string::{String, ToString},
@@ -32,22 +32,13 @@ pub enum Kind {
     File,
 }
 
-/// A user or a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Account {
-    /// By number.
-    Number(u32),
-    /// By its name in the root.
-    Name(String),
-}
-
-/// Who owns what is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// The user.
-    pub user: Account,
-    /// The group, where it is not the user's own.
-    pub group: Option<Account>,
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "a directory",
+            Self::File => "a regular file",
+        })
+    }
 }
 
 /// What is asked for beside the path.

@@ -16,6 +16,7 @@ extern crate alloc;
 mod again;
 mod bind_conf;
 mod bind_dirs;
+pub mod bind_owner;
 pub mod bind_rules;
 pub mod binds;
 pub mod discover;

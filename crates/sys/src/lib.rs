@@ -14,6 +14,7 @@ pub mod key;
 pub mod keyring;
 pub mod lock;
 pub mod machine;
+pub mod mount_tree;
 mod outcome;
 pub mod partition;
 pub mod resize;
