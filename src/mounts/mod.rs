@@ -7,14 +7,18 @@
 mod attach;
 mod binds;
 mod check;
+mod declarations;
 mod format;
 mod grow;
+mod job;
 mod look;
 mod modules_disk;
 mod populate;
 mod private;
 mod program;
+mod record;
 mod site;
+mod sources;
 mod tally;
 mod volume;
 

@@ -1,5 +1,6 @@
 //! Boots machines and looks at what the init stage made of them.
 
+mod binds;
 mod debian;
 mod encrypt;
 mod faults;
