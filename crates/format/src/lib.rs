@@ -17,5 +17,7 @@ pub mod gpt_table;
 pub mod guid;
 pub mod signature;
 pub mod snapshot_store;
+pub mod snapshot_table;
 pub mod swap;
 pub mod units;
+pub mod utmp;

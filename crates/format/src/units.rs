@@ -34,6 +34,17 @@ impl Bytes {
         Sectors(self.0 / SECTOR)
     }
 
+    /// Returns the size without what a reader does not want to know: whole MiB from 16 MiB on, else whole
+    /// KiB, rounded down; less than a KiB is exact.
+    #[must_use]
+    pub const fn rounded(self) -> Self {
+        match self.0 {
+            0..1024 => self,
+            0x400..0x100_0000 => Self(self.0 & !0x3ff),
+            _ => Self(self.0 & !0xf_ffff),
+        }
+    }
+
     /// Parses a size: a whole number and an optional binary suffix `K`, `M`, `G` or `T`, of which a
     /// trailing `iB` or `B` may be part (`64M`, `1GiB`, `4096`). `None` for anything else, also for
     /// a size past 2⁶⁴−1 bytes.
@@ -199,6 +210,19 @@ mod tests {
         assert_eq!(Bytes(1000).to_string(), "1000 bytes");
         assert_eq!(Bytes(0).to_string(), "0 bytes");
         assert_eq!(Sectors(8).to_string(), "4 KiB");
+    }
+
+    #[test]
+    fn a_rounded_size_is_short() {
+        for (bytes, text) in [
+            (1000, "1000 bytes"),
+            (70_000, "68 KiB"),
+            ((16 << 20) - 1, "16383 KiB"),
+            ((16 << 20) + 5, "16 MiB"),
+            ((3 << 30) + 1, "3 GiB"),
+        ] {
+            assert_eq!(Bytes(bytes).rounded().to_string(), text);
+        }
     }
 
     #[test]

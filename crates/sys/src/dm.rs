@@ -23,6 +23,7 @@ const TABLE_LOAD: u8 = 9;
 const TABLE_STATUS: u8 = 12;
 const GET_TARGET_VERSION: u8 = 17;
 
+const STATUS_TABLE: u32 = 1 << 4;
 const ACTIVE_TABLE: u32 = 1 << 5;
 const INACTIVE_TABLE: u32 = 1 << 6;
 const BUFFER_FULL: u32 = 1 << 8;
@@ -192,7 +193,21 @@ impl Control {
     /// # Errors
     /// `ENXIO` when there is no such device.
     pub fn status(&self, name: &str) -> io::Result<Option<Status>> {
+        self.first_target(name, 0)
+    }
+
+    /// Returns the first target of the table that a device works with, its arguments as the text;
+    /// `None` when it has no table.
+    ///
+    /// # Errors
+    /// `ENXIO` when there is no such device.
+    pub fn table(&self, name: &str) -> io::Result<Option<Status>> {
+        self.first_target(name, STATUS_TABLE)
+    }
+
+    fn first_target(&self, name: &str, flags: u32) -> io::Result<Option<Status>> {
         let mut message = Message::new(name, "")?;
+        message.header.flags = flags;
         self.call(TABLE_STATUS, &mut message)?;
         if message.header.flags & BUFFER_FULL != 0 {
             return Err(io::ErrorKind::OutOfMemory.into());

@@ -1,4 +1,5 @@
-//! Partitions of a disk that is open: added and removed one by one, without a re-read of the table.
+//! Partitions of a disk that is open: added, resized and removed one by one, without a re-read of the
+//! table.
 //!
 //! `BLKRRPART`, which re-reads the table, fails while any partition is in use; `BLKPG` does not.
 
@@ -9,6 +10,7 @@ use std::{fs::File, io, ops::Range};
 const BLKPG: libc::Ioctl = ioctl::plain(0x12, 105);
 const ADD: i32 = 1;
 const DELETE: i32 = 2;
+const RESIZE: i32 = 3;
 
 /// `struct blkpg_partition`; the two names are ignored by the kernel.
 #[repr(C)]
@@ -43,6 +45,16 @@ pub fn add(disk: &File, number: u32, bytes: Range<u64>) -> io::Result<()> {
 /// `EBUSY` when the partition is in use, `ENXIO` when there is none of that number.
 pub fn remove(disk: &File, number: u32) -> io::Result<()> {
     blkpg(disk, DELETE, number, 0..0)
+}
+
+/// Gives partition `number`, which is in use, another end; `bytes` begins where it begins. Who has it
+/// open sees the new size at once. No uevent tells of it.
+///
+/// # Errors
+/// `EINVAL` when it begins elsewhere, `EBUSY` when the range overlaps another, `ENXIO` when there is
+/// none of that number.
+pub fn resize(disk: &File, number: u32, bytes: Range<u64>) -> io::Result<()> {
+    blkpg(disk, RESIZE, number, bytes)
 }
 
 fn blkpg(disk: &File, operation: i32, number: u32, bytes: Range<u64>) -> io::Result<()> {
