@@ -24,7 +24,7 @@ use std::{
 /// What is listened to.
 #[derive(Debug)]
 pub(crate) struct Events {
-    nodes: Inotify,
+    nodes: Option<Inotify>,
     uevents: Option<OwnedFd>,
 }
 
@@ -39,7 +39,13 @@ impl Events {
         nodes.add_watch("/dev", appears)?;
         // Without udev there is no such folder.
         let _ = nodes.add_watch("/run/udev/data", appears);
-        Ok(Self { nodes, uevents: kernel_uevents().ok() })
+        Ok(Self { nodes: Some(nodes), uevents: kernel_uevents().ok() })
+    }
+
+    /// Begins to listen to the kernel's own uevents alone: a disk that has another size is told of by
+    /// one. Where there are none (a container), the deadline must do.
+    pub(crate) fn of_the_kernel() -> Self {
+        Self { nodes: None, uevents: kernel_uevents().ok() }
     }
 
     /// Waits for the next change and returns true, or for `deadline` and returns false.
@@ -54,8 +60,9 @@ impl Events {
                 + u64::from(left.subsec_millis())
                 + u64::from(!left.is_zero());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            let mut sources = vec![PollFd::new(self.nodes.as_fd(), PollFlags::POLLIN)];
-            sources.extend(self.uevents.iter().map(|u| PollFd::new(u.as_fd(), PollFlags::POLLIN)));
+            let nodes = self.nodes.iter().map(AsFd::as_fd);
+            let all = nodes.chain(self.uevents.iter().map(AsFd::as_fd));
+            let mut sources: Vec<_> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             match poll(&mut sources, timeout) {
                 Ok(0) if Instant::now() >= deadline => return Ok(false),
                 Ok(0) | Err(nix::Error::EINTR) => {}
@@ -70,7 +77,7 @@ impl Events {
 
     /// Takes everything that has come; what it was does not matter, the caller looks again.
     fn drain(&self) {
-        while self.nodes.read_events().is_ok() {}
+        while self.nodes.as_ref().is_some_and(|nodes| nodes.read_events().is_ok()) {}
         let mut message = [0; 8192];
         if let Some(uevents) = &self.uevents {
             // ENOBUFS means that some were lost: the caller looks again all the same.
@@ -104,7 +111,7 @@ pub(crate) fn when_closed(
     let deadline = Instant::now() + patience;
     let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     nodes.add_watch(device, AddWatchFlags::IN_CLOSE)?;
-    let closing = Events { nodes, uevents: None };
+    let closing = Events { nodes: Some(nodes), uevents: None };
     while busy(&result) && Instant::now() < deadline {
         closing.wait(deadline.min(Instant::now() + Duration::from_millis(100)))?;
         result = operation();

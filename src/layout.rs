@@ -107,14 +107,31 @@ pub fn layout(
     })
 }
 
+/// Returns where the last partition, which `is` so far, ends on a disk that has grown to `size`; `None`
+/// where that is no later than it ends now. A partition in use never shrinks.
+#[must_use]
+pub fn grown(size: Sectors, block: LogicalBlock, is: Extent) -> Option<Extent> {
+    let end = end_of_room(size, block)?;
+    let length = end.checked_sub(is.start.0).map(Bytes)?;
+    (length > is.length).then_some(Extent { start: is.start, length })
+}
+
 /// Returns what partitions can have: whole alignment units between the two ends of the table.
 fn room(size: Sectors, block: LogicalBlock) -> Option<Bytes> {
-    // The kernel's own sizes end at 2⁶³ bytes.
-    let blocks = size.0.min(1 << 54) / block.sectors();
-    let (first, last) = gpt_table::usable(block, blocks)?;
-    let end = align_down((last + 1) * block.bytes());
+    let (first, _) = gpt_table::usable(block, blocks(size, block))?;
     let start = ALIGNMENT.0.max(first * block.bytes());
-    end.checked_sub(start).filter(|room| *room > 0).map(Bytes)
+    end_of_room(size, block)?.checked_sub(start).filter(|room| *room > 0).map(Bytes)
+}
+
+/// Returns the last whole alignment unit before the end of the table.
+fn end_of_room(size: Sectors, block: LogicalBlock) -> Option<u64> {
+    let (_, last) = gpt_table::usable(block, blocks(size, block))?;
+    Some(align_down((last + 1) * block.bytes()))
+}
+
+/// Returns how many blocks a disk has; the kernel's own sizes end at 2⁶³ bytes.
+fn blocks(size: Sectors, block: LogicalBlock) -> u64 {
+    size.0.min(1 << 54) / block.sectors()
 }
 
 fn auto_swap(disk: Bytes, most: Bytes) -> Bytes {

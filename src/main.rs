@@ -13,6 +13,7 @@ mod direct;
 mod encryption;
 mod events;
 mod failure;
+mod journal;
 mod kernel;
 mod kmsg;
 mod mapper;
@@ -20,7 +21,10 @@ mod mounts;
 mod observe;
 mod patience;
 mod root;
+mod status;
+mod store;
 mod tree;
+mod watch;
 
 use arguments::Command;
 use ebbtide_init::{
@@ -61,9 +65,13 @@ fn run(words: Vec<OsString>) -> u8 {
             kmsg::init();
             read_options(&Root::at("/"), None).and_then(|options| mounts::set_up(&options, &root))
         }
-        Command::Boot | Command::Status { .. } | Command::Watch => {
-            Err(io::Error::from(io::ErrorKind::Unsupported).into())
+        Command::Status { json } => tell_status(json),
+        Command::Watch => {
+            journal::init();
+            let root = Root::at("/");
+            read_options(&root, None).and_then(|options| watch::run(&root, &options))
         }
+        Command::Boot => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     };
     match result {
         Ok(()) => 0,
@@ -106,6 +114,12 @@ fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Failure> {
     let options = read_options(root, command_line)?;
     let plan = plan(&options, &observe::observe(root, &options)?)?;
     print(&plan.to_string())
+}
+
+fn tell_status(json: bool) -> Result<(), Failure> {
+    let root = Root::at("/");
+    let report = status::look(&root, &read_options(&root, None)?)?;
+    print(&if json { report.json() } else { report.to_string() })
 }
 
 fn set_up_root() -> Result<(), Failure> {

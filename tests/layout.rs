@@ -2,7 +2,7 @@
 
 use ebbtide_format::units::{Bytes, LogicalBlock, SECTOR, Sectors};
 use ebbtide_init::{
-    layout::{AUTO_SWAP, Extent, Layout, MIN_COW, Purpose, TooSmall, layout},
+    layout::{AUTO_SWAP, Extent, Layout, MIN_COW, Purpose, TooSmall, grown, layout},
     options::SwapSize,
 };
 use proptest::prelude::*;
@@ -59,6 +59,20 @@ fn whole_mib(bytes: u64) -> u64 {
 }
 
 proptest! {
+    /// A store that grows gets what it would have had on a disk of that size, and never less.
+    #[test]
+    fn a_grown_store_is_as_if_made_anew((before, block) in disks(), now in bytes_up_to(LARGEST_DISK), swap in bytes_up_to(4 << 30)) {
+        let now = Sectors(now / block.bytes() * block.sectors());
+        let store = |disk| {
+            let swap = SwapSize::Fixed(Bytes(swap));
+            layout(disk, block, swap, Purpose::SwapAndCow).ok().and_then(|layout| layout.cow)
+        };
+        if let Some(is) = store(before) {
+            let wanted = store(now).filter(|cow| cow.length > is.length);
+            prop_assert_eq!(grown(now, block, is), wanted);
+        }
+    }
+
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]

@@ -1,0 +1,141 @@
+//! The store, enlarged when the host has enlarged the volatile disk.
+//!
+//! The store's partition is the last one, so it gets the new room up to the last whole MiB. The
+//! snapshot asks its device for the size whenever it needs a chunk: nothing is mapped anew, and the
+//! mounted root never waits.
+
+use crate::{
+    root::{Root, named},
+    store::{ENCRYPTED, Store},
+};
+use ebbtide_format::units::{Bytes, LogicalBlock, Sectors};
+use ebbtide_init::layout::{self, Extent};
+use ebbtide_sys::partition;
+use std::{
+    fs::{self, File},
+    io,
+};
+
+/// Where the room of the store comes from.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    /// Name of the volatile disk below `/dev`.
+    disk: String,
+    /// Logical block of the disk.
+    block: LogicalBlock,
+    /// The store's partition in sysfs, and its number on the disk.
+    partition: String,
+    index: u32,
+    encrypted: bool,
+    /// Size of the disk for which everything has been done, or has failed and been told.
+    done: Option<Sectors>,
+    failed: Option<Sectors>,
+}
+
+impl Growth {
+    /// Finds the partition that the store lies on; `None`, with a line in the log, when there is none.
+    ///
+    /// # Errors
+    /// When sysfs cannot be read.
+    pub(crate) fn find(root: &Root, store: &Store) -> io::Result<Option<Self>> {
+        let below = store.below(root)?;
+        let encrypted = below == ENCRYPTED;
+        let number = match below.as_str() {
+            "" => store.table.cow.clone(),
+            ENCRYPTED => lies_on(store)?.unwrap_or_default(),
+            _ => String::new(),
+        };
+        let partition = format!("sys/dev/block/{number}");
+        let index = root.attribute(format!("{partition}/partition"))?.parse().unwrap_or(0);
+        let disk = disk_of(root, &partition);
+        let block = match &disk {
+            Some(disk) => {
+                number_in(root, &format!("sys/class/block/{disk}/queue/logical_block_size"))?
+            }
+            None => 0,
+        };
+        let (Some(disk), Some(block), 1..) = (disk, LogicalBlock::from_bytes(block), index) else {
+            log::warn!("the store is not on a partition of ours and will not grow");
+            return Ok(None);
+        };
+        Ok(Some(Self { disk, block, partition, index, encrypted, done: None, failed: None }))
+    }
+
+    /// Gives the store what room there is, when the disk has another size than at the last look. What
+    /// fails is told once, and tried again at each look.
+    pub(crate) fn look(&mut self, root: &Root, store: &Store) {
+        let size = number_in(root, &format!("sys/class/block/{}/size", self.disk)).map(Sectors);
+        let Ok(size) = size.map_err(|error| log::warn!("{error}")) else { return };
+        if self.done == Some(size) {
+            return;
+        }
+        match self.grow(root, store, size) {
+            Ok(()) => self.done = Some(size),
+            Err(error) => {
+                if self.failed.replace(size) != Some(size) {
+                    log::error!("{} has {size} now, and the store cannot grow: {error}", self.disk);
+                }
+            }
+        }
+    }
+
+    fn grow(&self, root: &Root, store: &Store, size: Sectors) -> io::Result<()> {
+        let at = |what| number_in(root, &format!("{}/{what}", self.partition));
+        let is =
+            Extent { start: Sectors(at("start")?).bytes(), length: Sectors(at("size")?).bytes() };
+        let becomes = layout::grown(size, self.block, is);
+        if let Some(becomes) = becomes {
+            self.resize(root, becomes)?;
+        }
+        let length = becomes.unwrap_or(is).length;
+        let before = if self.encrypted { reload(store, length.sectors())? } else { is.length };
+        if length > before {
+            log::info!("room for copy-on-write grew from {before} to {length}");
+        }
+        Ok(())
+    }
+
+    /// Gives the partition its new end in the kernel. The table on the disk stays as it is: it is made
+    /// anew at every start, and whoever closes the disk after writing to it has udev re-read a table of
+    /// partitions that are in use, which fails. So the disk is opened for reading only.
+    fn resize(&self, root: &Root, becomes: Extent) -> io::Result<()> {
+        let path = root.path(format!("dev/{}", self.disk));
+        File::open(&path)
+            .and_then(|disk| partition::resize(&disk, self.index, becomes.start.0..becomes.end().0))
+            .map_err(|error| named(&path, &error))
+    }
+}
+
+/// Maps the encrypted device with a new length over the same key and partition, and returns its old
+/// one. The resume suspends it, swaps the tables and starts it again in one call: were it suspended
+/// between two, this process could wait for a page of its own that is on the root, for ever.
+fn reload(store: &Store, size: Sectors) -> io::Result<Bytes> {
+    let control = &store.control;
+    let table = control.table(ENCRYPTED)?.ok_or(io::ErrorKind::NotFound)?;
+    if size.0 > table.sectors {
+        // The key stands in the table as its name in the kernel's keyring.
+        control.load(ENCRYPTED, size.0, &table.target, &table.text)?;
+        control.resume(ENCRYPTED)?;
+    }
+    Ok(Sectors(table.sectors).bytes())
+}
+
+/// Returns the number of the device below the encrypted one: the fourth word of a `crypt` table.
+fn lies_on(store: &Store) -> io::Result<Option<String>> {
+    let table = store.control.table(ENCRYPTED)?;
+    Ok(table.and_then(|table| table.text.split_whitespace().nth(3).map(str::to_string)))
+}
+
+/// Returns the name of the disk that a partition is on: in sysfs it is the folder around it.
+fn disk_of(root: &Root, partition: &str) -> Option<String> {
+    let place = fs::canonicalize(root.path(partition)).ok()?;
+    Some(place.parent()?.file_name()?.to_str()?.to_string())
+}
+
+fn number_in(root: &Root, below: &str) -> io::Result<u64> {
+    let text = root.attribute(below)?;
+    text.parse().map_err(|_| {
+        let text = format!("/{below}: found \"{text}\"; wanted a number");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
+}
