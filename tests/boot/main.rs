@@ -10,3 +10,4 @@ mod private;
 mod refusals;
 mod stage;
 mod waiting;
+mod watch;

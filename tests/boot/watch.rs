@@ -1,0 +1,253 @@
+//! The store in a running machine: what `status` says, and what `watch` does about it.
+
+use crate::machine::{MAPPED, small_root, stage};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use vmtest::{Disk, Image, Qemu, Result, Size, Vm, require};
+
+const MOUNT: &str = "mkdir -p /mnt && busybox mount -t ext4 /dev/mapper/dmroot /mnt";
+/// Somebody is logged in on the first serial port, which is the console.
+const LOG_IN: &str = "mkdir -p /run/systemd/sessions && echo TTY=ttyS0 > /run/systemd/sessions/1";
+/// Its log ends up in a file.
+const WATCH: &str = "ebbtide-init watch 2> /run/log &";
+const HASH: &str = "sync; echo 3 > /proc/sys/vm/drop_caches; sha256sum < /mnt/data";
+
+/// A store `PO` of 78 MiB over a root of 256 MiB.
+fn small_store(image: &Image, root: &NamedTempFile) -> Qemu {
+    Qemu::boot(image)
+        .root(Disk::read_only(root.path()))
+        .volatile(Disk::empty(Size::mib(80)))
+        .cmdline("ebbtide.swap=0")
+}
+
+/// The first words of the status line of device-mapper: used and total, in sectors.
+fn sectors(vm: &Vm) -> Result<(u64, u64)> {
+    let line = vm.run(&format!("dmsetup status {MAPPED}"))?;
+    let numbers = line.split(' ').nth(3).and_then(|word| word.split_once('/'));
+    let (used, total) = numbers.unwrap_or_else(|| panic!("{line}"));
+    Ok((used.parse().expect("a number"), total.parse().expect("a number")))
+}
+
+fn status(vm: &Vm) -> Result<Value> {
+    let text = vm.run("ebbtide-init status --json")?;
+    Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// Writes from 64 MiB on into the mapped root, past the file system, until the store is at least
+/// `percent` full.
+fn fill(vm: &Vm, percent: u64) -> Result<()> {
+    loop {
+        let (used, total) = sectors(vm)?;
+        let Some(more) = (total * percent).div_ceil(100).checked_sub(used).filter(|n| *n > 0)
+        else {
+            return Ok(());
+        };
+        let (at, count) = (64 * 256 + used / 8, more.div_ceil(8));
+        vm.run(&format!(
+            "dd if=/dev/urandom of=/dev/mapper/dmroot bs=4k seek={at} count={count} conv=fsync 2>&1"
+        ))?;
+    }
+}
+
+fn wait_for_log(vm: &Vm, text: &str) -> Result<String> {
+    vm.run(&format!(
+        "n=0; until grep '{text}' /run/log; do n=$((n+1)); [ $n -lt 300 ] || {{ cat /run/log; exit 1; }}; \
+         sleep 0.1; done"
+    ))
+}
+
+#[test]
+fn status_says_what_device_mapper_says() -> Result<()> {
+    let image = require!(Image::named("stage"));
+    let root = small_root(&image, Size::mib(256));
+    let vm = require!(small_store(&image, &root).start());
+    assert_eq!(vm.try_run("ebbtide-init status")?.status, 1, "a root that is not there");
+    vm.run("ebbtide-init root")?;
+    fill(&vm, 30)?;
+    let (used, total) = sectors(&vm)?;
+    let said = status(&vm)?;
+    let store = &said["store"];
+    assert_eq!((&said["root"], &store["type"]), (&"snapshot".into(), &"PO".into()));
+    assert_eq!(
+        (&store["used_bytes"], &store["total_bytes"]),
+        (&(used * 512).into(), &(total * 512).into())
+    );
+    assert_eq!((&store["health"], &store["encrypted"]), (&"fine".into(), &false.into()));
+    assert!(store["seconds_to_full"].is_u64() && store["can_fill"] == true, "{said}");
+    assert_eq!(said["private"], Value::Null);
+    let people = vm.run("ebbtide-init status")?;
+    println!("{people}");
+    assert!(people.contains("% full: ") && people.contains(" of 78 MiB"), "{people}");
+
+    let refused = vm.try_run(
+        "busybox su -s /bin/sh nobody -c 'ebbtide-init status' || \
+        busybox setuidgid 1000:1000 ebbtide-init status",
+    )?;
+    println!("{}", refused.text());
+    Ok(())
+}
+
+#[test]
+fn status_knows_roots_without_a_store() -> Result<()> {
+    let image = require!(Image::named("stage"));
+    let machine = Qemu::boot(&image).root(Disk::copy_of(image.root()));
+    let vm = require!(machine.start());
+    vm.run("ebbtide-init root")?;
+    assert!(vm.run("ebbtide-init status")?.contains("a writable root: no copy-on-write store"));
+    assert_eq!(status(&vm)?["root"], "writable");
+    assert!(vm.run("ebbtide-init watch 2>&1")?.contains("nothing to watch: root vda is writable"));
+
+    let vm = require!(stage(&image).cmdline("root=/dev/vda").start());
+    assert!(vm.run("ebbtide-init status")?.starts_with("nothing to tell"));
+    assert_eq!(status(&vm)?["root"], "other");
+    Ok(())
+}
+
+#[test]
+fn warns_at_each_threshold_and_grows_under_a_mounted_root() -> Result<()> {
+    let image = require!(Image::named("stage"));
+    let root = small_root(&image, Size::mib(256));
+    let vm = require!(small_store(&image, &root).start());
+    vm.run(&format!("ebbtide-init root && {MOUNT} && {LOG_IN}"))?;
+    vm.run("dd if=/dev/urandom of=/mnt/data bs=1M count=8 2>&1 && sync")?;
+    let before = vm.run(HASH)?;
+    vm.run(WATCH)?;
+
+    fill(&vm, 80)?;
+    let warned = wait_for_log(&vm, "75 % full")?;
+    assert!(warned.starts_with("<4>copy-on-write room of the root is 75 % full"), "{warned}");
+    assert!(
+        warned.contains("of 78 MiB are left") && warned.contains("turns read-only"),
+        "{warned}"
+    );
+    vm.expect_console("ebbtide: copy-on-write room of the root is 75 % full")?;
+
+    fill(&vm, 96)?;
+    assert!(wait_for_log(&vm, "95 % full")?.starts_with("<3>"));
+    vm.resize_disk("volatile", Size::mib(160))?;
+    wait_for_log(&vm, "<6>room for copy-on-write grew from 78 MiB to 158 MiB")?;
+    let (used, total) = sectors(&vm)?;
+    assert_eq!(total, 158 << 11);
+    assert!(used * 2 < total);
+    assert_eq!(vm.run(HASH)?, before, "data before and after");
+
+    // The new room is used, and its thresholds are told again.
+    fill(&vm, 80)?;
+    vm.run("n=0; until [ $(grep -c '75 % full' /run/log) = 2 ]; do n=$((n+1)); [ $n -lt 300 ]; sleep 0.1; done")?;
+    assert_eq!(vm.run(HASH)?, before, "data after the new room was used");
+    assert_eq!(vm.run("grep -c . /run/log")?, "5", "{}", vm.run("cat /run/log")?);
+    vm.kernel_log_is_clean()
+}
+
+#[test]
+fn a_store_that_cannot_fill_grows_and_is_not_warned_of() -> Result<()> {
+    let vm = require!(stage(&require!(Image::named("stage"))).start());
+    vm.run(&format!("ebbtide-init root && {MOUNT}"))?;
+    assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" N "));
+    vm.run("dd if=/dev/urandom of=/mnt/data bs=1M count=8 2>&1 && sync")?;
+    let (before, (_, total)) = (vm.run(HASH)?, sectors(&vm)?);
+    vm.run(WATCH)?;
+    vm.resize_disk("volatile", Size::gib(1))?;
+    let grew = wait_for_log(&vm, "grew from")?;
+    assert_eq!(sectors(&vm)?.1, total + (512 << 11), "{grew}");
+    assert_eq!(vm.run(HASH)?, before);
+    assert_eq!(status(&vm)?["store"]["seconds_to_full"], Value::Null);
+    assert_eq!(vm.run("cat /run/log")?, grew);
+    Ok(())
+}
+
+/// A disk that has grown while nobody watched, and one that shrinks, of which nothing is made.
+#[test]
+fn catches_up_with_a_disk_that_grew_before_and_never_shrinks() -> Result<()> {
+    let image = require!(Image::named("stage"));
+    let root = small_root(&image, Size::mib(256));
+    let vm = require!(small_store(&image, &root).start());
+    vm.run("ebbtide-init root")?;
+    vm.resize_disk("volatile", Size::mib(100))?;
+    vm.run(WATCH)?;
+    wait_for_log(&vm, "grew from 78 MiB to 98 MiB")?;
+    vm.resize_disk("volatile", Size::mib(90))?;
+    vm.run("n=0; until [ $(cat /sys/block/vdb/size) = 184320 ]; do n=$((n+1)); [ $n -lt 100 ]; sleep 0.1; done; sleep 1")?;
+    assert_eq!(sectors(&vm)?.1, 98 << 11);
+    assert_eq!(vm.run("grep -c . /run/log")?, "1");
+    Ok(())
+}
+
+#[test]
+fn a_full_store_is_told_with_what_can_still_be_done() -> Result<()> {
+    let image = require!(Image::named("stage"));
+    let root = small_root(&image, Size::mib(256));
+    let vm = require!(small_store(&image, &root).start());
+    vm.run(&format!("ebbtide-init root && {LOG_IN}"))?;
+    vm.run(WATCH)?;
+    vm.run(
+        "dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M seek=128 count=120 conv=fsync 2>&1; true",
+    )?;
+    let told = wait_for_log(&vm, "room of the root is full")?;
+    assert!(told.contains("Reads go on") && told.contains("restart"), "{told}");
+    vm.expect_console(
+        "ebbtide: copy-on-write room of the root is full: the root has become read-only",
+    )?;
+    assert_eq!(status(&vm)?["store"]["health"], "full");
+    assert!(vm.run("ebbtide-init status")?.contains("full: the root is read-only"));
+    Ok(())
+}
+
+/// One look every ten seconds, and nothing between.
+#[test]
+fn an_idle_watch_wakes_once_in_ten_seconds() -> Result<()> {
+    let vm = require!(stage(&require!(Image::named("stage"))).start());
+    vm.run("ebbtide-init root")?;
+    vm.run("busybox timeout 35 strace -f -o /run/trace ebbtide-init watch; true")?;
+    let polls: usize = vm.run("grep -c poll /run/trace")?.parse().expect("a number");
+    println!("{}", vm.run("tail -n 25 /run/trace")?);
+    assert!((4..=5).contains(&polls), "{polls} polls in 35 s");
+    Ok(())
+}
+
+/// In a whole system: on by default, small, heard in the journal and on a terminal, and gone at the end.
+#[test]
+fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
+    let image = require!(Image::named("debian-initramfs-tools"));
+    let machine = Qemu::boot(&image)
+        .root(Disk::read_only(image.root()))
+        .volatile(Disk::empty(Size::mib(161)))
+        .cmdline("ebbtide.swap=0");
+    let vm = require!(machine.start());
+    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
+    assert_eq!(state.text(), "running", "the system is not whole");
+    println!("{}", vm.run("systemctl status --no-pager ebbtide-watch")?);
+    let memory =
+        vm.run("grep -E 'Rss|VmRSS' /proc/$(systemctl show -P MainPID ebbtide-watch)/status")?;
+    println!("{memory}");
+    let kib = |line: &str| line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
+    let resident = memory.lines().find(|line| line.starts_with("VmRSS")).and_then(kib);
+    assert!(resident.is_some_and(|kib| kib < 2048), "{memory}");
+
+    // `script` has a terminal of its own, and somebody is logged in on it.
+    vm.run(
+        "setsid script -qfc 'tty > /run/tty; sleep 300' /run/typed > /dev/null 2>&1 & \
+         n=0; until [ -s /run/tty ]; do n=$((n+1)); [ $n -lt 100 ]; sleep 0.1; done; \
+         mkdir -p /run/systemd/sessions; echo TTY=$(sed s,/dev/,, /run/tty) > /run/systemd/sessions/c1",
+    )?;
+    let (used, total) = sectors(&vm)?;
+    let more = (total * 80 / 100).saturating_sub(used) / 8;
+    vm.run(&format!("dd if=/dev/urandom of=/root/fill bs=4k count={more} conv=fsync 2>&1"))?;
+    vm.run("n=0; until grep -q '75 % full' /run/typed; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done")?;
+    let journal = vm.run("journalctl -u ebbtide-watch -p warning -o cat --no-pager")?;
+    assert!(journal.contains("copy-on-write room of the root is 75 % full"), "{journal}");
+    println!("{journal}\n{}", vm.run("ebbtide-init status")?);
+
+    let before = vm.run("sync; sha256sum /root/fill")?;
+    vm.resize_disk("volatile", Size::mib(512))?;
+    vm.run("n=0; until journalctl -u ebbtide-watch | grep 'grew from'; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done")?;
+    assert_eq!(sectors(&vm)?.1, 510 << 11);
+    vm.run("udevadm settle; echo 3 > /proc/sys/vm/drop_caches")?;
+    assert_eq!(vm.run("sha256sum /root/fill")?, before);
+    println!("{}", vm.run("ebbtide-init status")?);
+    println!("{}", vm.run("journalctl -u ebbtide-watch --no-pager; systemd-analyze security ebbtide-watch --no-pager | tail -n 1")?);
+    let state = vm.try_run("systemctl --failed --no-legend")?;
+    assert_eq!(state.text(), "");
+    vm.power_off()?;
+    vm.kernel_log_is_clean()
+}
