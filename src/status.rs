@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     root::Root,
-    store::{self, ENCRYPTED, Found},
+    store::{self, Found},
 };
 use ebbtide_init::{
     mountinfo,
@@ -27,9 +27,8 @@ pub(crate) fn look(root: &Root, options: &Options) -> Result<Report, Failure> {
 fn root_state(root: &Root) -> Result<report::Root, Failure> {
     Ok(match store::find(root)? {
         Found::Writable(device) => report::Root::Writable { device },
-        Found::Snapshot(store) => report::Root::Snapshot {
-            usage: store.look()?,
-            encrypted: store.below(root)? == ENCRYPTED,
-        },
+        Found::Snapshot(store) => {
+            report::Root::Snapshot { usage: store.look()?, encrypted: store.is_encrypted(root)? }
+        }
     })
 }

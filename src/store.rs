@@ -6,13 +6,10 @@ use ebbtide_format::{
     snapshot_table::SnapshotTable,
     units::Sectors,
 };
-use ebbtide_init::{options::MAPPED_ROOT, usage::Usage};
+use ebbtide_init::{encrypted::Encrypted, options::MAPPED_ROOT, usage::Usage};
 use ebbtide_sys::dm::{Control, Status};
 use nix::time::{ClockId, clock_gettime};
 use std::{fs, io, path::Path, time::Duration};
-
-/// Name of the encrypted device that the store lies on, where it is encrypted.
-pub(crate) const ENCRYPTED: &str = "dmroot-cow";
 
 /// What the root is.
 pub(crate) enum Found {
@@ -84,7 +81,12 @@ impl Store {
         Ok(Usage::new(status, &self.table, self.size, uptime()))
     }
 
-    /// Returns the name in device-mapper of what the store lies on, if that is a mapped device.
+    /// Tells whether it lies on our encrypted device.
+    pub(crate) fn is_encrypted(&self, root: &Root) -> io::Result<bool> {
+        Ok(self.below(root)? == Encrypted::Store.name())
+    }
+
+    /// Returns the name in device-mapper of what it lies on, empty if that is no mapped device.
     pub(crate) fn below(&self, root: &Root) -> io::Result<String> {
         root.attribute(format!("sys/dev/block/{}/dm/name", self.table.cow))
     }

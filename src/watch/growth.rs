@@ -6,11 +6,14 @@
 
 use crate::{
     root::{Root, named},
-    store::{ENCRYPTED, Store},
+    store::Store,
 };
 use ebbtide_format::units::{Bytes, LogicalBlock, Sectors};
-use ebbtide_init::layout::{self, Extent};
-use ebbtide_sys::partition;
+use ebbtide_init::{
+    encrypted::Encrypted,
+    layout::{self, Extent},
+};
+use ebbtide_sys::{keyring, partition};
 use std::{
     fs::{self, File},
     io,
@@ -38,13 +41,9 @@ impl Growth {
     /// # Errors
     /// When sysfs cannot be read.
     pub(crate) fn find(root: &Root, store: &Store) -> io::Result<Option<Self>> {
-        let below = store.below(root)?;
-        let encrypted = below == ENCRYPTED;
-        let number = match below.as_str() {
-            "" => store.table.cow.clone(),
-            ENCRYPTED => lies_on(store)?.unwrap_or_default(),
-            _ => String::new(),
-        };
+        let encrypted = store.is_encrypted(root)?;
+        let number = if encrypted { lies_on(store)? } else { Some(store.table.cow.clone()) };
+        let number = number.unwrap_or_default();
         let partition = format!("sys/dev/block/{number}");
         let index = root.attribute(format!("{partition}/partition"))?.parse().unwrap_or(0);
         let disk = disk_of(root, &partition);
@@ -110,19 +109,20 @@ impl Growth {
 /// one. The resume suspends it, swaps the tables and starts it again in one call: were it suspended
 /// between two, this process could wait for a page of its own that is on the root, for ever.
 fn reload(store: &Store, size: Sectors) -> io::Result<Bytes> {
-    let control = &store.control;
-    let table = control.table(ENCRYPTED)?.ok_or(io::ErrorKind::NotFound)?;
+    let (control, name) = (&store.control, Encrypted::Store.name());
+    let table = control.table(name)?.ok_or(io::ErrorKind::NotFound)?;
     if size.0 > table.sectors {
-        // The key stands in the table as its name in the kernel's keyring.
-        control.load(ENCRYPTED, size.0, &table.target, &table.text)?;
-        control.resume(ENCRYPTED)?;
+        // The key stands in the table as its name in the kernel's keyring, where it must be found.
+        keyring::join_users()?;
+        control.load(name, size.0, &table.target, &table.text)?;
+        control.resume(name)?;
     }
     Ok(Sectors(table.sectors).bytes())
 }
 
 /// Returns the number of the device below the encrypted one: the fourth word of a `crypt` table.
 fn lies_on(store: &Store) -> io::Result<Option<String>> {
-    let table = store.control.table(ENCRYPTED)?;
+    let table = store.control.table(Encrypted::Store.name())?;
     Ok(table.and_then(|table| table.text.split_whitespace().nth(3).map(str::to_string)))
 }
 
