@@ -59,9 +59,13 @@ fn whole_mib(bytes: u64) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
     /// A store that grows gets what it would have had on a disk of that size, and never less.
     #[test]
-    fn a_grown_store_is_as_if_made_anew((before, block) in disks(), now in bytes_up_to(LARGEST_DISK), swap in bytes_up_to(4 << 30)) {
+    fn a_grown_store_is_as_if_made_anew(
+        (before, block) in disks(), now in bytes_up_to(LARGEST_DISK), swap in bytes_up_to(4 << 30)
+    ) {
         let now = Sectors(now / block.bytes() * block.sectors());
         let store = |disk| {
             let swap = SwapSize::Fixed(Bytes(swap));
@@ -72,8 +76,6 @@ proptest! {
             prop_assert_eq!(grown(now, block, is), wanted);
         }
     }
-
-    #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
     fn every_partition_is_aligned_and_between_the_two_ends_of_the_table(
