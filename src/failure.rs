@@ -16,6 +16,25 @@ pub(crate) enum Failure {
     Apply(ApplyError),
     /// The machine could not be looked at, or the answer not be printed.
     Io(io::Error),
+    /// The machine cannot be booted.
+    Boot {
+        /// The thing, the wanted, the found.
+        said: String,
+        /// What can be done about it.
+        hint: &'static str,
+    },
+}
+
+impl Failure {
+    /// Returns what can be done about it, where that is known.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.hint().to_string(),
+            Self::Boot { hint, .. } => (*hint).to_string(),
+            Self::Options(_) => "correct it on the kernel command line or in init.conf".to_string(),
+            Self::Apply(_) | Self::Private(_) | Self::Io(_) => String::new(),
+        }
+    }
 }
 
 /// The whole story on one line, with what can be done about it: a console is short.
@@ -27,6 +46,7 @@ impl fmt::Display for Failure {
             Self::Private(refusal) => write!(f, "{refusal} ({})", refusal.hint()),
             Self::Apply(error) => write!(f, "{error}: {}", error.cause()),
             Self::Io(error) => error.fmt(f),
+            Self::Boot { said, hint } => write!(f, "{said} ({hint})"),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod apply;
 mod arguments;
+mod boot;
 mod claim;
 mod direct;
 mod encryption;
@@ -21,23 +22,19 @@ mod mounts;
 mod observe;
 mod patience;
 mod root;
+mod stage;
 mod status;
 mod store;
 mod tree;
 mod watch;
 
 use arguments::Command;
-use ebbtide_init::{
-    options::Options,
-    plan::{Outcome, Plan, plan},
-};
+use ebbtide_init::plan::{Outcome, plan};
 use failure::Failure;
-use patience::Patience;
 use root::Root;
 use std::{
     ffi::OsString,
     io::{self, Write},
-    time::Instant,
 };
 
 #[cfg(not(test))]
@@ -46,6 +43,12 @@ ebbtide_sys::program!(run);
 /// Returns the exit status.
 #[cfg_attr(test, expect(dead_code))]
 fn run(words: Vec<OsString>) -> u8 {
+    if boot::is_the_whole_initramfs() {
+        boot::boot(&words);
+    }
+    if let Some(name) = boot::asked_by_the_kernel(&words) {
+        return boot::answer(name);
+    }
     let command = match arguments::parse(words.into_iter()) {
         Ok(command) => command,
         Err(usage) => {
@@ -58,20 +61,21 @@ fn run(words: Vec<OsString>) -> u8 {
         Command::Version => print(concat!("ebbtide-init ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Root => {
             kmsg::init();
-            set_up_root()
+            root_stage()
         }
         Command::Plan { root, command_line } => dry_run(&Root::at(root), command_line),
         Command::Mounts { root } => {
             kmsg::init();
-            read_options(&Root::at("/"), None).and_then(|options| mounts::set_up(&options, &root))
+            stage::read_options(&Root::at("/"), None)
+                .and_then(|options| mounts::set_up(&options, &root))
         }
+        Command::Boot => Err(boot::refuse()),
         Command::Status { json } => tell_status(json),
         Command::Watch => {
             journal::init();
             let root = Root::at("/");
-            read_options(&root, None).and_then(|options| watch::run(&root, &options))
+            stage::read_options(&root, None).and_then(|options| watch::run(&root, &options))
         }
-        Command::Boot => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     };
     match result {
         Ok(()) => 0,
@@ -96,68 +100,22 @@ fn report(failure: &Failure) {
     }
 }
 
-fn read_options(root: &Root, command_line: Option<String>) -> Result<Options, Failure> {
-    let command_line = match command_line {
-        Some(text) => text,
-        // Without it the question whether this boot is ours has no answer, which is not a no.
-        None if !root.has("proc/cmdline") => {
-            let text =
-                format!("{}: not there; is /proc mounted?", root.path("proc/cmdline").display());
-            return Err(io::Error::new(io::ErrorKind::NotFound, text).into());
-        }
-        None => root.read("proc/cmdline")?,
-    };
-    Ok(Options::parse(&command_line, &root.read("etc/ebbtide/init.conf")?)?)
-}
-
 fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Failure> {
-    let options = read_options(root, command_line)?;
+    let options = stage::read_options(root, command_line)?;
     let plan = plan(&options, &observe::observe(root, &options)?)?;
     print(&plan.to_string())
 }
 
 fn tell_status(json: bool) -> Result<(), Failure> {
     let root = Root::at("/");
-    let report = status::look(&root, &read_options(&root, None)?)?;
+    let report = status::look(&root, &stage::read_options(&root, None)?)?;
     print(&if json { report.json() } else { report.to_string() })
 }
 
-fn set_up_root() -> Result<(), Failure> {
-    let began = Instant::now();
+fn root_stage() -> Result<(), Failure> {
     let root = Root::at("/");
-    let options = read_options(&root, None)?;
-    let mut kernel = kernel::Linux::new(options.timeout);
-    if options.wanted {
-        kernel.ask_for_snapshots();
-    }
-    let encrypts = options.wanted && options.encrypt && kernel.has_encryption();
-    let plan = plan_when_ready(&root, &options, encrypts)?;
-    log::info!("{}", plan.outcome);
-    for note in &plan.notes {
-        log::warn!("{note}");
-    }
-    apply::apply(&plan, &mut kernel)?;
-    match plan.outcome {
-        Outcome::NotWanted | Outcome::Already { .. } => print(&format!("{}\n", plan.outcome)),
-        Outcome::Rest { .. } | Outcome::Snapshot { .. } | Outcome::Direct { .. } => {
-            log::info!(
-                "/dev/mapper/dmroot is ready after {} ms",
-                began.elapsed().as_micros() as u64 / 1000
-            );
-            Ok(())
-        }
-    }
-}
-
-/// Plans as soon as the disks are there.
-fn plan_when_ready(root: &Root, options: &Options, encrypts: bool) -> Result<Plan, Failure> {
-    let mut patience = Patience::new(options.timeout);
-    loop {
-        let mut observed = observe::observe(root, options)?;
-        observed.crypt |= encrypts;
-        match plan(options, &observed) {
-            Err(refusal) if refusal.may_pass() && patience.look_again(refusal.role())? => {}
-            decided => return Ok(decided?),
-        }
+    match stage::set_up_root(&root, &stage::read_options(&root, None)?)? {
+        said @ (Outcome::NotWanted | Outcome::Already { .. }) => print(&format!("{said}\n")),
+        Outcome::Rest { .. } | Outcome::Snapshot { .. } | Outcome::Direct { .. } => Ok(()),
     }
 }

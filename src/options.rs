@@ -102,6 +102,19 @@ pub enum OnFailure {
     Shell,
 }
 
+impl OnFailure {
+    /// Returns what a word asks for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "poweroff" => Some(Self::PowerOff),
+            "reboot" => Some(Self::Reboot),
+            "shell" => Some(Self::Shell),
+            _ => None,
+        }
+    }
+}
+
 /// Everything that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -306,12 +319,8 @@ impl Options {
             }
             "disposable" => self.disposable = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
             "failure" => {
-                self.failure = match value {
-                    "poweroff" => OnFailure::PowerOff,
-                    "reboot" => OnFailure::Reboot,
-                    "shell" => OnFailure::Shell,
-                    _ => return Err(error("poweroff, reboot or shell")),
-                }
+                self.failure = OnFailure::from_word(value)
+                    .ok_or_else(|| error("poweroff, reboot or shell"))?;
             }
             _ => return Err(error(KEYS)),
         }
@@ -368,7 +377,7 @@ fn seconds(value: &str) -> Option<Duration> {
 
 /// Splits a command line as the kernel does (`next_arg` in lib/cmdline.c): at blanks outside double
 /// quotes; the quotes themselves go.
-fn words(command_line: &str) -> Vec<String> {
+pub(crate) fn words(command_line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted, mut begun) = (String::new(), false, false);
     for c in command_line.chars() {

@@ -341,6 +341,7 @@ mod tests {
                 swap_area: guid,
                 mapped: guid,
             },
+            crypt: false,
             mapper: Mapper::Ready,
             link: None,
             ready: false,

@@ -41,7 +41,7 @@ fn an_old_table_under_udev_is_replaced() -> Result<()> {
     udev_sees_the_devices_as_they_are(&vm)
 }
 
-fn boots_writes_and_forgets(image: &Image, origin: &str) -> Result<()> {
+pub(crate) fn boots_writes_and_forgets(image: &Image, origin: &str) -> Result<()> {
     let before = sha256(&image.root());
     let mut vm = require!(debian(image).start());
     is_up_on_dmroot(&vm)?;
@@ -66,7 +66,7 @@ fn boots_writes_and_forgets(image: &Image, origin: &str) -> Result<()> {
 }
 
 /// Multi-user, nothing failed, the root writable on our device, swap on.
-fn is_up_on_dmroot(vm: &Vm) -> Result<()> {
+pub(crate) fn is_up_on_dmroot(vm: &Vm) -> Result<()> {
     vm.expect_console("ebbtide: step 1/")?;
     let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
     assert_eq!(state.text(), "running", "the system is not whole");
@@ -158,7 +158,7 @@ fn a_writable_root_is_kept_with_dracut_and_systemd() -> Result<()> {
     keeps_a_writable_root(&require!(Image::named("debian-dracut-systemd")))
 }
 
-fn keeps_a_writable_root(image: &Image) -> Result<()> {
+pub(crate) fn keeps_a_writable_root(image: &Image) -> Result<()> {
     let machine = vmtest::Qemu::boot(image)
         .root(Disk::copy_of(image.root()).kept())
         .volatile(Disk::empty(Size::gib(1)));

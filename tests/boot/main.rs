@@ -1,6 +1,7 @@
 //! Boots machines and looks at what the init stage made of them.
 
 mod binds;
+mod boot;
 mod debian;
 mod encrypt;
 mod faults;

@@ -11,10 +11,8 @@ use crate::workspace::{self, Linking};
 const SYSTEMD: &str = "usr/lib/systemd/system";
 
 /// Units of the running system, and what wants each.
-const UNITS: [(&str, &str); 2] = [
-    ("ebbtide-mounts.service", "local-fs.target"),
-    ("ebbtide-watch.service", "multi-user.target"),
-];
+const UNITS: [(&str, &str); 2] =
+    [("ebbtide-mounts.service", "local-fs.target"), ("ebbtide-watch.service", "multi-user.target")];
 
 /// One part of the guest and where it goes.
 #[derive(Debug, PartialEq, Eq)]

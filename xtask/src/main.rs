@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod failure;
 mod images;
+mod initramfs;
 mod install;
 mod process;
 mod setup;
@@ -27,7 +28,12 @@ usage: cargo xtask VERB
   images --list                   say which images there are
   install --root DIR [--binary FILE]
                                   install the guest below DIR (`/` is this system)
-  bench [root|size|chunk|all] [--rounds N]
+  initramfs --kernel VERSION [--modules-dir DIR] [--add NAME,…] [--conf FILE] [--binary FILE] [--output FILE]
+            [--compress zstd|gzip|none]
+                                  write an initramfs of the guest as its /init and the modules of a kernel, nothing else;
+                                  DIR is /lib/modules, FILEs are the repository's init.conf, the guest built now, and
+                                  ebbtide-initramfs-VERSION.img; NAMEs are loaded at every boot; zstd where there is one
+  bench [root|boot|size|chunk|all] [--rounds N]
                                   measure, against a script, goals and the raw device
 ";
 
@@ -58,6 +64,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "setup" => setup::main(rest),
         "install" => install::main(rest),
         "images" => images::main(rest),
+        "initramfs" => initramfs::main(rest),
         "bench" => bench::main(rest),
         "demo" => demo::main(rest),
         "test" => test::main(rest),

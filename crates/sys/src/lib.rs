@@ -18,6 +18,7 @@ pub mod mount_tree;
 mod outcome;
 pub mod partition;
 pub mod resize;
+pub mod session;
 pub mod start;
 pub mod swap;
 pub mod tool;

@@ -45,6 +45,10 @@ pub unsafe fn run(
         let closed = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0;
         // SAFETY: the path is a C string.
         if closed && unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) } != descriptor {
+            // Process 1 must not end, and may have to make the device first: it opens them itself.
+            if std::process::id() == 1 {
+                break;
+            }
             std::process::abort();
         }
     }
@@ -58,4 +62,10 @@ pub unsafe fn run(
         OsStr::from_bytes(unsafe { CStr::from_ptr(*argument) }.to_bytes()).to_os_string()
     };
     c_int::from(program(arguments.iter().skip(1).map(text).collect()))
+}
+
+/// Has signals do again what they do in a new process, for a program that is to take this one's place.
+pub fn undo() {
+    // SAFETY: no code of this process is called for a signal.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }

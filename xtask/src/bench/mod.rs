@@ -4,6 +4,7 @@
 //! all of them alike. Under emulation only ratios mean something; counts are exact.
 
 mod anatomy;
+mod boot;
 mod chunk;
 mod guest;
 mod mounts;
@@ -41,12 +42,14 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     }
     match which.unwrap_or("all") {
         "root" => root::main(rounds),
+        "boot" => boot::main(rounds),
         "size" => size::main(),
         "chunk" => chunk::main(rounds),
         "mounts" => mounts::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
+            boot::main(rounds)?;
             mounts::main(rounds)?;
             chunk::main(rounds)
         }

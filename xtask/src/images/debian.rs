@@ -12,6 +12,7 @@ use super::{base, disk, initramfs, kernel};
 use crate::failure::{Context, Result};
 use crate::install;
 use crate::process::{self, Log};
+use crate::workspace;
 
 /// Name of the cache entry with the root that all Debian images share.
 const ROOT: &str = "debian-root";
@@ -19,27 +20,45 @@ const ROOT: &str = "debian-root";
 /// Where the agent lies in the root.
 const AGENT: &str = "usr/lib/ebbtide-test/agent";
 
+/// The guest, as an image has it.
+pub(crate) struct Guests<'a> {
+    /// In the root, and in the initramfs that is made there.
+    pub(crate) root: &'a Path,
+    /// In an initramfs of its own; static.
+    pub(crate) process_1: Option<&'a Path>,
+}
+
 /// Returns what an image depends on, beside its recipe.
-pub(crate) fn fingerprint(guest: &Path) -> Result<Fingerprint> {
-    Ok(Fingerprint::default()
+pub(crate) fn fingerprint(guest: &Path, process_1: Option<&Path>) -> Result<Fingerprint> {
+    let inputs = Fingerprint::default()
         .add("initramfs", include_bytes!("initramfs.rs"))
         .add("disk", include_bytes!("disk.rs"))
-        .add("root", root_fingerprint(guest)?.as_bytes()))
+        .add("root", root_fingerprint(guest)?.as_bytes());
+    match process_1 {
+        None => Ok(inputs),
+        Some(process_1) => inputs
+            .tree(&workspace::root().join("xtask/src/initramfs"))?
+            .add("order", include_bytes!("../../../src/module_order.rs"))
+            .file("process 1", process_1),
+    }
 }
 
 /// Fills the folder of an image.
 pub(crate) fn build(
     recipe: &Debian,
-    guest: &Path,
+    guests: &Guests<'_>,
     cache: &Cache,
     force: &Force,
     folder: &Path,
     log: &Log,
 ) -> Result<()> {
     let kernel = kernel::ensure(cache, force)?;
-    let root = ensure_root(&kernel, guest, cache, force)?;
-    log.step("initramfs", || {
-        initramfs::build(recipe.initramfs, &root.join("tree"), &kernel.release, folder, log)
+    let root = ensure_root(&kernel, guests.root, cache, force)?;
+    log.step("initramfs", || match guests.process_1 {
+        Some(binary) => initramfs::alone(&kernel.modules(), binary, folder),
+        None => {
+            initramfs::build(recipe.initramfs, &root.join("tree"), &kernel.release, folder, log)
+        }
     })?;
     let (from, to) = (root.join("root.img"), folder.join("root.img"));
     match &recipe.gpt {

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use super::recipe::Initramfs;
-use crate::failure::Result;
+use crate::failure::{Context, Failure, Result};
+use crate::initramfs::Parts;
 use crate::process::{self, Log};
+use crate::workspace;
 
 /// Mounts what programs expect, in a mount namespace that ends with them; nothing of it reaches the tree.
 const ENTER: &str = r#"
@@ -48,4 +50,17 @@ pub(crate) fn build(
         _ => command.args(["--omit", SYSTEMD]),
     };
     log.run(command.args(["/mnt/initrd.img", release]))
+}
+
+/// Makes `initrd.img` in `folder` of the static guest and the modules in `modules`, `…/lib/modules/RELEASE`: nothing of the
+/// root is needed.
+pub(crate) fn alone(modules: &Path, binary: &Path, folder: &Path) -> Result<()> {
+    let release = modules.file_name().and_then(|name| name.to_str());
+    let (Some(above), Some(kernel)) = (modules.parent(), release) else {
+        return Err(Failure::new(format!("{} is no folder of modules", modules.display())));
+    };
+    let conf = workspace::root().join("initramfs/init.conf");
+    let parts = Parts { modules: above, kernel, add: &[], binary, conf: &conf };
+    let image = folder.join("initrd.img");
+    std::fs::write(&image, parts.archive()?).context(|| format!("cannot write {}", image.display()))
 }

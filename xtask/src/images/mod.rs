@@ -84,16 +84,18 @@ fn build(name: &str, force: &Force) -> Result<PathBuf> {
     let recipe = recipe::read(name)?;
     let recipe_file = recipe::folder().join(format!("{name}.toml"));
     let image = cache::base().join(name);
-    let (guest, inputs, cmdline) = match &recipe {
+    let (guest, process_1, inputs, cmdline) = match &recipe {
         Recipe::Stage(stage) => {
             let guest = guest(Linking::Static)?;
             let inputs = stage::fingerprint(stage, &guest)?;
-            (guest, inputs, &stage.cmdline)
+            (guest, None, inputs, &stage.cmdline)
         }
         Recipe::Debian(debian) => {
-            let guest = guest(Linking::Dynamic)?;
-            let inputs = debian::fingerprint(&guest)?;
-            (guest, inputs, &debian.cmdline)
+            let dynamic = guest(Linking::Dynamic)?;
+            let is_boot = debian.initramfs == recipe::Initramfs::Boot;
+            let process_1 = is_boot.then(|| guest(Linking::Static)).transpose()?;
+            let inputs = debian::fingerprint(&dynamic, process_1.as_deref())?;
+            (dynamic, process_1, inputs, &debian.cmdline)
         }
     };
     let hash = inputs.file("recipe", &recipe_file)?.digest();
@@ -104,7 +106,10 @@ fn build(name: &str, force: &Force) -> Result<PathBuf> {
     cache.entry(name, &hash, force, |folder, log| {
         match &recipe {
             Recipe::Stage(stage) => stage::build(stage, &guest, &cache, force, folder, log)?,
-            Recipe::Debian(debian) => debian::build(debian, &guest, &cache, force, folder, log)?,
+            Recipe::Debian(debian) => {
+                let guests = debian::Guests { root: &guest, process_1: process_1.as_deref() };
+                debian::build(debian, &guests, &cache, force, folder, log)?;
+            }
         }
         let path = folder.join("cmdline");
         fs::write(&path, format!("{cmdline}\n"))

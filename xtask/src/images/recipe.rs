@@ -62,6 +62,8 @@ pub(crate) enum Initramfs {
     DracutSystemd,
     /// dracut with shell scripts only.
     Dracut,
+    /// The guest alone, as process 1.
+    Boot,
 }
 
 /// An ext4 file system, the same at every build.

@@ -1,0 +1,285 @@
+//! `ebbtide-init` as process 1 of an initramfs with nothing else in it: does it boot, and what does it say
+//! when it cannot?
+
+use crate::{
+    debian::{boots_writes_and_forgets, is_up_on_dmroot, keeps_a_writable_root},
+    machine::debian,
+};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
+use tempfile::TempDir;
+use vmtest::{Disk, Ending, Image, Qemu, Result, Size, Vm, require};
+
+/// Longer than a screen is shown.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn process_1_boots_writes_and_forgets() -> Result<()> {
+    boots_writes_and_forgets(&require!(Image::named("debian-boot")), "/dev/vda")
+}
+
+#[test]
+fn a_writable_root_is_kept_with_process_1() -> Result<()> {
+    keeps_a_writable_root(&require!(Image::named("debian-boot")))
+}
+
+#[test]
+fn process_1_leaves_nothing_of_the_initramfs() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(debian(&image).start());
+    is_up_on_dmroot(&vm)?;
+    // The files of an initramfs are pages that cannot be evicted, MiBs of them.
+    let kept = vm.run("sed -n 's/^Unevictable: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")?;
+    assert!(kept.parse::<u64>().is_ok_and(|kib| kib < 1024), "{kept} KiB");
+    vm.run("dmesg | grep -q 'ebbtide: boot: [1-9][0-9]* files of the initramfs are gone'")?;
+    // The kernel asks the root's own program again.
+    assert_eq!(vm.run("cat /proc/sys/kernel/modprobe")?, "/sbin/modprobe");
+    assert_eq!(vm.run("cat /proc/1/comm")?, "systemd");
+    assert_eq!(vm.run("test -e /run/ebbtide/ready && findmnt -no FSTYPE /run")?, "tmpfs");
+    assert_eq!(vm.run("findmnt -no FSTYPE /dev")?, "devtmpfs");
+    assert_eq!(vm.try_run("findmnt /sysroot")?.status, 1);
+    Ok(())
+}
+
+#[test]
+fn the_init_of_the_command_line_gets_the_words_of_the_kernel() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let script = "init=/bin/sh -- -c \"echo init $$ got $0 $1; exec busybox poweroff -f\" a b";
+    let vm = require!(debian(&image).cmdline(script).start());
+    vm.expect_console("init 1 got a b")?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+#[test]
+fn an_init_that_is_not_there_is_named() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(debian(&image).cmdline("init=/no/such").start());
+    shows(
+        &vm,
+        &["init: ", "wanted a program in the root", "found /no/such: No such file", "init= on the"],
+    )?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+#[test]
+fn a_root_without_an_init_is_named() -> Result<()> {
+    let (image, other) = (require!(Image::named("debian-boot")), require!(Image::named("stage")));
+    let machine = Qemu::boot(&image)
+        .root(Disk::read_only(other.root()))
+        .volatile(Disk::empty(Size::mib(512)))
+        .cmdline("ebbtide.failure=reboot");
+    let vm = require!(machine.start());
+    let found = "found /sbin/init: No such file or directory (os error 2); /etc/init: No such";
+    shows(&vm, &["wanted a program in the root", found, "the machine starts again in 5 s"])?;
+    ends(&vm, &Ending::Reset)
+}
+
+#[test]
+fn a_root_of_somebody_else_is_refused() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(debian(&image).cmdline("root=/dev/vda").start());
+    shows(&vm, &["boots no other root", "found root=/dev/vda", "the distribution's initramfs"])?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+#[test]
+fn without_a_volatile_disk_the_screen_says_so_and_the_power_goes_off() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(no_volatile(&image).start());
+    shows(
+        &vm,
+        &[
+            "What:  volatile disk is missing",
+            "wanted serial=volatile, xvdc or ubdc",
+            "found vda serial=root",
+            "Hint:  attach the disk with that serial",
+            "Now:   the power goes off in 5 s",
+            "The last lines of the kernel log:",
+            "ebbtide: waiting up to 2 s for the volatile disk",
+        ],
+    )?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+#[test]
+fn a_failure_with_a_bad_option_still_does_what_is_asked_for() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let machine = debian(&image).cmdline("ebbtide.failure=reboot ebbtide.speed=high");
+    let vm = require!(machine.start());
+    shows(&vm, &["What:  kernel command line: found \"speed=high\"", "Hint:  correct it"])?;
+    ends(&vm, &Ending::Reset)
+}
+
+/// A shell is started when there is one, as a child: its end is not that of process 1.
+#[test]
+fn a_failure_runs_the_shell_of_the_initramfs_and_starts_again() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let with = Added::to(
+        &image,
+        &[
+            ("bin/busybox", Content::File("/bin/busybox")),
+            ("bin/sh", Content::Text("#!/bin/busybox sh\necho $PATH of process $$\n")),
+        ],
+    );
+    let machine = no_volatile(&image).cmdline("ebbtide.failure=shell").initrd(&with.initrd);
+    let vm = require!(machine.start());
+    shows(&vm, &["Now:   a shell follows", "/usr/sbin:/usr/bin:/sbin:/bin of process "])?;
+    assert!(!vm.console().contains(" of process 1\n"), "process 1 became the shell");
+    ends(&vm, &Ending::Reset)
+}
+
+#[test]
+fn without_a_shell_the_power_goes_off() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(no_volatile(&image).cmdline("ebbtide.failure=shell").start());
+    shows(&vm, &["Now:   there is no shell here; the power goes off"])?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+#[test]
+fn a_module_that_nobody_misses_is_a_warning() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let list = "no-such\nvirtio-pci\nvirtio_blk\ndm_mod\ndm_snapshot\next4\n";
+    let with = Added::to(&image, &[("etc/ebbtide/modules", Content::Text(list))]);
+    let vm = require!(debian(&image).initrd(&with.initrd).start());
+    vm.expect_console(
+        "ebbtide: module no-such: wanted it in modules.dep or modules.builtin; found none",
+    )?;
+    is_up_on_dmroot(&vm)
+}
+
+#[test]
+fn a_module_that_is_damaged_is_on_the_screen_with_what_misses_it() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let module = module(&image, "virtio_blk.ko");
+    let with = Added::to(&image, &[(&module, Content::Text("no module at all"))]);
+    let machine = debian(&image).initrd(&with.initrd).cmdline("ebbtide.timeout=1s");
+    let vm = require!(machine.start());
+    vm.expect_console("ebbtide: module virtio_blk: wanted it loaded from /lib/modules/")?;
+    vm.expect_console("virtio_blk.ko; found Exec format error")?;
+    shows(
+        &vm,
+        &["What:  root disk is missing", "found no disk", "ebbtide: module virtio_blk: wanted"],
+    )?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+/// Whatever the root is not formatted with is tried in silence; what cannot be mounted is told.
+#[test]
+fn a_root_that_is_no_file_system_is_named() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let machine = Qemu::boot(&image)
+        .root(Disk::read_only(image.kernel()))
+        .volatile(Disk::empty(Size::mib(512)));
+    let vm = require!(machine.start());
+    shows(
+        &vm,
+        &[
+            "What:  /dev/mapper/dmroot",
+            "wanted it mounted read-only",
+            "found ext4: Invalid argument",
+        ],
+    )?;
+    ends(&vm, &Ending::PoweredOff)
+}
+
+/// The kernel asks process 1's program for what is not loaded at every boot.
+#[test]
+fn a_file_system_is_loaded_when_it_is_met() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let machine = debian(&image).cmdline("rootfstype=squashfs,overlay,ext4 rootflags=noatime");
+    let vm = require!(machine.start());
+    is_up_on_dmroot(&vm)?;
+    vm.run("grep -q '^squashfs ' /proc/modules && grep -q '^overlay ' /proc/modules")?;
+    Ok(())
+}
+
+#[test]
+fn boot_is_refused_in_a_system_that_runs() -> Result<()> {
+    let vm = require!(crate::machine::stage(&require!(Image::named("stage"))).start());
+    let reply = vm.try_run("ebbtide-init boot")?;
+    assert_eq!(reply.status, 1);
+    let said = reply.text();
+    assert!(
+        said.contains("boot: wanted to be process 1 of an initramfs; found process "),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// In a container: nothing there is an initramfs, and the arguments are somebody's.
+#[test]
+fn process_1_of_a_container_reads_its_arguments() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let vm = require!(debian(&image).start());
+    let said = vm.run("unshare --pid --fork ebbtide-init --version")?;
+    assert!(said.starts_with("ebbtide-init "), "{said}");
+    let said = vm.try_run("unshare --pid --fork ebbtide-init boot")?;
+    assert!(said.text().contains("found a root that is not one"), "{}", said.text());
+    Ok(())
+}
+
+fn no_volatile(image: &Image) -> Qemu {
+    Qemu::boot(image).root(Disk::read_only(image.root())).cmdline("ebbtide.timeout=2s")
+}
+
+/// The texts are on the screen, once it is whole.
+fn shows(vm: &Vm, texts: &[&str]) -> Result<()> {
+    vm.expect_console("Ebbtide cannot boot this machine")?;
+    vm.expect_console("The last lines of the kernel log:")?;
+    let outcome = vm.wait_for_end(LIMIT);
+    let screen = outcome.console.rsplit("Ebbtide cannot boot").next().unwrap_or_default();
+    for text in texts {
+        assert!(screen.contains(text), "wanted {text}; found {screen}");
+    }
+    Ok(())
+}
+
+/// It ends by itself, so, and without a complaint of the kernel.
+fn ends(vm: &Vm, ending: &Ending) -> Result<()> {
+    let outcome = vm.wait_for_end(LIMIT);
+    assert_eq!(&outcome.ending, ending, "{}", outcome.console);
+    vm.kernel_log_is_clean()
+}
+
+/// What a file of an initramfs is made of.
+enum Content {
+    File(&'static str),
+    Text(&'static str),
+}
+
+/// An initramfs with more files, or others, in it.
+struct Added {
+    initrd: PathBuf,
+    _folder: TempDir,
+}
+
+impl Added {
+    /// The kernel unpacks archives one after the other.
+    fn to(image: &Image, files: &[(&str, Content)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tree = folder.path().join("tree");
+        for (path, content) in files {
+            let to = tree.join(path);
+            fs::create_dir_all(to.parent().expect("it has a folder")).expect("a folder is made");
+            match content {
+                Content::File(from) => drop(fs::copy(from, &to).expect("a file is copied")),
+                Content::Text(text) => fs::write(&to, text).expect("a file is written"),
+            }
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).expect("it may run");
+        }
+        let initrd = folder.path().join("initrd");
+        let pack =
+            "cp \"$1\" \"$2\"; cd tree; find . -mindepth 1 | cpio --quiet -o -H newc >> \"$2\"";
+        let mut sh = Command::new("sh");
+        sh.args(["-ec", pack, "sh"]).arg(image.initrd()).arg(&initrd).current_dir(folder.path());
+        assert!(sh.status().expect("sh runs").success(), "the initramfs was not packed");
+        Self { initrd, _folder: folder }
+    }
+}
+
+/// Returns the path of a file in the initramfs.
+fn module(image: &Image, name: &str) -> String {
+    let list = format!("cpio --quiet -t < '{}' | grep '/{name}$'", image.initrd().display());
+    let output = Command::new("sh").args(["-c", &list]).output().expect("sh runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
