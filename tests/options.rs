@@ -168,3 +168,19 @@ proptest! {
         prop_assert_eq!(Options::parse(&line, ""), Ok(nothing));
     }
 }
+
+/// The administrator reads the file, so it has every option, and its lines that are commented out are what they say.
+#[test]
+fn the_settings_file_shows_every_option_with_its_default() {
+    let shown = include_str!("../initramfs/init.conf");
+    let lines = shown.lines().filter_map(|line| line.strip_prefix('#'));
+    let conf = lines.filter(|line| !line.starts_with(' ')).collect::<Vec<_>>().join("\n");
+    let options = Options::parse("root=/dev/mapper/dmroot", &conf).unwrap();
+    assert_eq!(options, Options { wanted: true, ..Options::default() });
+
+    let unknown = Options::parse("root=/dev/mapper/dmroot ebbtide.x=1", "").unwrap_err();
+    let keys = unknown.wanted.strip_prefix("one of ").and_then(|text| text.split_once(", as "));
+    for key in keys.expect("the error lists the options").0.split(", ") {
+        assert!(conf.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}

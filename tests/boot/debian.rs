@@ -1,7 +1,6 @@
 //! Debian 12, with each way to build an initramfs: does it boot, forget, and look right to udev?
 
-use crate::machine::{MAPPED, debian, sha256};
-use std::{fs, process::Command};
+use crate::machine::{MAPPED, debian, sha256, with_script};
 use vmtest::{Disk, Ending, Image, Result, Size, Vm, require};
 
 #[test]
@@ -179,29 +178,16 @@ pub(crate) fn keeps_a_writable_root(image: &Image) -> Result<()> {
 #[test]
 fn a_udevd_that_died_and_left_its_socket_does_not_hang_the_boot() -> Result<()> {
     let image = require!(Image::named("debian-initramfs-tools"));
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = folder.path().join("scripts/local-top/ebbtide");
-    fs::create_dir_all(script.parent().expect("it has a folder")).expect("a folder is made");
     let kill = "[ \"$1\" = prereqs ] && exit 0\n\
         for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null) in *systemd-udevd*) kill -9 ${p##*/};; esac; done\n\
         [ -S /run/udev/control ] && echo 'test: udevd is gone, its socket is there' > /dev/kmsg\n";
     let original = include_str!("../../initramfs/local-top");
     // Debian's own last script asks udevd to end, and the boot dies when there is none: start another.
     let again = "/usr/lib/systemd/systemd-udevd --daemon --resolve-names=never\n";
-    let script_text = original.replacen('\n', &format!("\n{kill}"), 1) + again;
-    fs::write(&script, script_text).expect("a script is written");
-    let initrd = folder.path().join("initrd");
-    let pack = "chmod +x scripts/local-top/ebbtide; cp \"$1\" initrd; \
-        find scripts | cpio --quiet -o -H newc >> initrd";
-    let packed = Command::new("sh")
-        .args(["-ec", pack, "sh"])
-        .arg(image.initrd())
-        .current_dir(folder.path())
-        .status()
-        .expect("sh runs");
-    assert!(packed.success(), "the initramfs was not packed");
+    let script = original.replacen('\n', &format!("\n{kill}"), 1) + again;
+    let folder = with_script(&image, "scripts/local-top/ebbtide", &script);
 
-    let vm = require!(debian(&image).initrd(initrd).start());
+    let vm = require!(debian(&image).initrd(folder.path().join("initrd")).start());
     vm.expect_console("test: udevd is gone, its socket is there")?;
     is_up_on_dmroot(&vm)?;
     udev_sees_the_devices_as_they_are(&vm)

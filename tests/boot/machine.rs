@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::Command,
 };
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use vmtest::{Disk, Image, Qemu, Size};
 
 /// Name of the mapped root in device-mapper.
@@ -31,6 +31,25 @@ pub(crate) fn small_root(image: &Image, size: Size) -> NamedTempFile {
     let root = File::options().write(true).open(file.path()).expect("the copy opens");
     root.set_len(size.as_bytes()).expect("the copy is resized");
     file
+}
+
+/// Returns a folder with `initrd`, the image's initramfs with one script more, or instead of another.
+pub(crate) fn with_script(image: &Image, place: &str, text: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join(place);
+    fs::create_dir_all(script.parent().expect("it has a folder")).expect("a folder is made");
+    fs::write(&script, text).expect("a script is written");
+    // An archive behind another goes over it.
+    let pack = "chmod +x \"$2\"; cp \"$1\" initrd; echo \"$2\" | cpio --quiet -o -H newc >> initrd";
+    let packed = Command::new("sh")
+        .args(["-ec", pack, "sh"])
+        .arg(image.initrd())
+        .arg(place)
+        .current_dir(folder.path())
+        .status()
+        .expect("sh runs");
+    assert!(packed.success(), "the initramfs was not packed");
+    folder
 }
 
 /// Returns the checksum of a file, by another program than ours.

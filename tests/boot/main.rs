@@ -7,6 +7,8 @@ mod encrypt;
 mod faults;
 mod machine;
 mod modules_disk;
+mod mounts;
+mod power_cuts;
 mod private;
 mod refusals;
 mod stage;
