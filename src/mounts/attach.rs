@@ -74,7 +74,7 @@ pub(crate) fn below(path: &str) -> &str {
 }
 
 /// Opens a path of the root; a link in it leads to where it leads for a process of the root.
-fn open_below(site: &Site, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+pub(super) fn open_below(site: &Site, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
@@ -82,7 +82,7 @@ fn open_below(site: &Site, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
 }
 
 /// Opens the directory that is mounted on, and makes what of it is not there.
-fn mount_point(site: &Site, path: &str) -> io::Result<OwnedFd> {
+pub(super) fn mount_point(site: &Site, path: &str) -> io::Result<OwnedFd> {
     let mut opened = open_below(site, Path::new("."), OFlag::O_PATH)?;
     let mut so_far = PathBuf::new();
     for part in path.split('/') {

@@ -4,10 +4,10 @@
 //! root has none of its own; writable as long as the machine runs, where the kernel has overlays.
 //! The disk is mounted below `/run`, which goes over to the real system with everything in it.
 
-use super::{Site, Tally};
-use crate::{failure::Failure, root::named};
+use super::{Site, Tally, attach, look};
+use crate::{failure::Failure, kernel::node, observe, patience::Patience, root::Root, root::named};
 use ebbtide_format::{
-    signature::{self, Content, Probed},
+    signature::{Content, Kind},
     units::Bytes,
 };
 use ebbtide_init::{
@@ -19,17 +19,15 @@ use ebbtide_init::{
     step::MARKERS,
 };
 use nix::{
-    errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
     mount::MsFlags,
-    sys::stat::{Mode, mkdirat},
 };
 use std::{
     fs::{DirBuilder, File},
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::fs::{DirBuilderExt, FileExt},
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::DirBuilderExt,
     },
     path::{Path, PathBuf},
 };
@@ -39,13 +37,24 @@ const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
 /// Mounts the modules of the running kernel, when there is a disk with them and the root has none.
 pub(crate) fn set_up(options: &Options, observed: &Observed, site: &Site, tally: &mut Tally) {
-    let mounted = match discover::find(Role::Modules, options, observed) {
-        Ok(device) => mount(&device, site),
-        Err(Refusal::Missing { choice: Choice::Auto, .. }) => Ok(()),
-        Err(refusal) => Err(refusal.into()),
-    };
-    if let Err(failure) = mounted {
+    if let Err(failure) = find_and_mount(options, observed, site) {
         tally.fail(&failure);
+    }
+}
+
+/// Finds the disk; one that the options name is waited for.
+fn find_and_mount(options: &Options, observed: &Observed, site: &Site) -> Result<(), Failure> {
+    let mut patience = Patience::new(options.timeout);
+    let mut again = None;
+    loop {
+        match discover::find(Role::Modules, options, again.as_ref().unwrap_or(observed)) {
+            Ok(device) => return mount(&device, site),
+            Err(Refusal::Missing { choice: Choice::Auto, .. }) => return Ok(()),
+            Err(refusal) if refusal.may_pass() && patience.look_again(Role::Modules)? => {
+                again = Some(observe::observe(&Root::at("/"), options)?);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
     }
 }
 
@@ -53,15 +62,15 @@ fn mount(device: &Device<'_>, site: &Site) -> Result<(), Failure> {
     let version = nix::sys::utsname::uname().map_err(io::Error::from)?;
     let version = Path::new(version.release());
     let place = Path::new("lib/modules").join(version);
-    if in_root(site, &place.join("kernel")).is_ok() {
+    if attach::open_below(site, &place.join("kernel"), OFlag::O_PATH).is_ok() {
         log::info!("modules of the root itself are used, in /{}", place.display());
         return Ok(());
     }
     let disk = Path::new(MARKERS).join("modules/disk");
     mount_disk(device, &disk)?;
-    let modules = find(&disk, version)?;
+    let modules = directory(&disk, version)?;
     let target = site
-        .writing(|| mount_point(site, version))
+        .writing(|| attach::mount_point(site, &place.to_string_lossy()))
         .map_err(|error| named(&site.path().join(&place), &error))?;
     let how = match overlay(&modules, &target) {
         Ok(()) => "writable for as long as the machine runs".to_string(),
@@ -89,7 +98,7 @@ fn mount_disk(device: &Device<'_>, disk: &Path) -> io::Result<()> {
         folder(private, 0o700)?;
     }
     folder(disk, 0o755)?;
-    let node = Path::new("/dev").join(device.name());
+    let node = node(device.name());
     let kind = kind(&node, device.size().bytes())?;
     let flags = HARMLESS | MsFlags::MS_RDONLY;
     nix::mount::mount(Some(&node), disk, Some(kind), flags, None::<&str>)
@@ -99,15 +108,8 @@ fn mount_disk(device: &Device<'_>, disk: &Path) -> io::Result<()> {
 /// Returns the driver for the file system on a device. Trying one after the other would leave a
 /// complaint of each in the log.
 fn kind(node: &Path, size: Bytes) -> io::Result<&'static str> {
-    let device = File::open(node).map_err(|error| named(node, &error))?;
-    let mut probed = Probed::new(size);
-    for range in signature::glance(size) {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        device.read_exact_at(&mut bytes, range.start).map_err(|error| named(node, &error))?;
-        probed.add(range.start, bytes);
-    }
-    match signature::classify(&probed) {
-        Content::FileSystem(found) if found.kind.is_ext() => Ok("ext4"),
+    match look::look(node, size)? {
+        Content::FileSystem(found) if found.kind.is_ext() => Ok(Kind::Ext4.word()),
         Content::FileSystem(found) => Ok(found.kind.word()),
         _ => {
             let text = format!("modules disk {}: wanted a file system; found none", node.display());
@@ -117,14 +119,15 @@ fn kind(node: &Path, size: Bytes) -> io::Result<&'static str> {
 }
 
 /// Returns the directory with the modules of a version: of that name, or as in a root, or the top.
-fn find(disk: &Path, version: &Path) -> io::Result<PathBuf> {
+fn directory(disk: &Path, version: &Path) -> io::Result<PathBuf> {
     let top = File::open(disk).map_err(|error| named(disk, &error))?;
     let below = [version.to_owned(), Path::new("lib/modules").join(version), PathBuf::from(".")];
     let is_there = |below: &&PathBuf| {
         // The path is used once more, by name: the disk is read-only, so it stays what it is.
         let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
         let known = if below.as_os_str() == "." { "modules.dep" } else { "" };
-        open(&top, &below.join(known), OFlag::empty(), resolve).is_ok()
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
+        openat2(&top, &below.join(known), how).is_ok()
     };
     below.iter().find(is_there).map(|below| disk.join(below)).ok_or_else(|| {
         let text = format!(
@@ -133,36 +136,6 @@ fn find(disk: &Path, version: &Path) -> io::Result<PathBuf> {
         );
         io::Error::new(io::ErrorKind::NotFound, text)
     })
-}
-
-/// Opens the directory for the modules in the root, made where it is missing.
-fn mount_point(site: &Site, version: &Path) -> io::Result<OwnedFd> {
-    let mut path = PathBuf::new();
-    let mut folder = in_root(site, Path::new("."))?;
-    for part in [Path::new("lib"), Path::new("modules"), version] {
-        path.push(part);
-        folder = match in_root(site, &path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match mkdirat(&folder, part, Mode::from_bits_truncate(0o755)) {
-                    Ok(()) | Err(Errno::EEXIST) => in_root(site, &path),
-                    Err(error) => Err(error.into()),
-                }
-            }
-            other => other,
-        }?;
-    }
-    Ok(folder)
-}
-
-/// Opens a directory of the root; `/lib` may be a symbolic link, which stays inside.
-fn in_root(site: &Site, path: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    open(site.root(), path, OFlag::O_DIRECTORY, resolve)
-}
-
-fn open(from: impl AsFd, path: &Path, flags: OFlag, resolve: ResolveFlag) -> io::Result<OwnedFd> {
-    let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
-    Ok(openat2(from, path, OpenHow::new().flags(flags).resolve(resolve))?)
 }
 
 /// Puts an overlay in place: what is written goes into memory.

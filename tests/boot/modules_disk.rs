@@ -128,7 +128,8 @@ fn a_modules_disk_is_missed_only_when_it_was_named() -> Result<()> {
     let vm = require!(stage(&image).start());
     vm.run(ROOT)?;
     assert_eq!(vm.run(MOUNTS)?, "");
-    let vm = require!(stage(&image).cmdline("ebbtide.modules=serial=spare").start());
+    let vm =
+        require!(stage(&image).cmdline("ebbtide.modules=serial=spare ebbtide.timeout=1s").start());
     vm.run(ROOT)?;
     let said = vm.try_run(MOUNTS)?;
     assert_eq!(said.status, 1);
@@ -138,4 +139,28 @@ fn a_modules_disk_is_missed_only_when_it_was_named() -> Result<()> {
         said.text()
     );
     Ok(())
+}
+
+/// A host that gives a file system which cannot be written to, made of one kernel's directory alone.
+#[test]
+fn a_modules_disk_may_be_a_squashfs() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("modules.dep"), "of-the-disk\n").expect("a file is written");
+    let image = folder.path().join("squashfs");
+    let packed = Command::new("mksquashfs")
+        .arg(folder.path())
+        .arg(&image)
+        .args(["-quiet", "-no-progress"])
+        .status()
+        .expect("mksquashfs runs");
+    assert!(packed.success(), "mksquashfs failed");
+    let disk = Disk::read_only(&image).serial("modules");
+    let vm = require!(stage(&require!(Image::named("stage"))).disk(disk).start());
+    vm.run(ROOT)?;
+    vm.run(MOUNTS)?;
+    let place = place(&vm)?;
+    assert_eq!(vm.run(&format!("cat {place}/modules.dep"))?, "of-the-disk");
+    vm.run(&format!("echo mine > {place}/modules.dep"))?;
+    assert!(vm.run("cat /proc/mounts")?.contains("/run/ebbtide/modules/disk squashfs ro"));
+    vm.kernel_log_is_clean()
 }

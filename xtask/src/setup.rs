@@ -19,7 +19,7 @@ const fn need(package: &'static str, proof: &'static str, why: &'static str) -> 
 }
 
 /// Everything beside a Rust toolchain, by the name of Debian's package.
-const NEEDS: [Need; 23] = [
+const NEEDS: [Need; 24] = [
     need("qemu-system-x86", "qemu-system-x86_64", "runs the test machines"),
     need("mmdebstrap", "mmdebstrap", "makes the Debian tree"),
     need(
@@ -39,6 +39,7 @@ const NEEDS: [Need; 23] = [
     need("btrfs-progs", "mkfs.btrfs", "formats private disks in the stage images"),
     need("fdisk", "sfdisk", "makes partition tables; the shell version of the stage"),
     need("gdisk", "sgdisk", "checks our partition tables with other eyes"),
+    need("squashfs-tools", "mksquashfs", "makes a modules disk for the tests"),
     need("cpio", "cpio", "packs an initramfs"),
     need("busybox-static", "busybox", "the shell of the stage images"),
     need("dash", "dash", "the shell version of the stage"),
