@@ -233,8 +233,44 @@ impl fmt::Display for OptionError {
 
 impl core::error::Error for OptionError {}
 
-const KEYS: &str = "one of root, private, volatile, modules, swap, chunk, overflow, timeout, \
-    encrypt, rw, binds, volume-binds, format, disposable, failure, as KEY=VALUE";
+/// Makes an enum of the keys, so that the parser knows these and no others.
+macro_rules! keys {
+    ($($name:literal $key:ident,)*) => {
+        #[derive(Clone, Copy)]
+        enum Key { $($key),* }
+
+        impl Key {
+            fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$key),)*
+                    _ => None,
+                }
+            }
+        }
+
+        /// The keys of all options, in the order of the manual.
+        pub const KEYS: &[&str] = &[$($name),*];
+        const ONE_OF: &str = concat!("one of ", $($name, ", ",)* "as KEY=VALUE");
+    };
+}
+
+keys! {
+    "root" Root,
+    "private" Private,
+    "volatile" Volatile,
+    "modules" Modules,
+    "swap" Swap,
+    "chunk" Chunk,
+    "overflow" Overflow,
+    "timeout" Timeout,
+    "encrypt" Encrypt,
+    "rw" Rw,
+    "binds" Binds,
+    "volume-binds" VolumeBinds,
+    "format" Format,
+    "disposable" Disposable,
+    "failure" Failure,
+}
 const CHOICE: &str = "a path below /dev, serial=NAME, PARTLABEL=NAME or auto";
 
 impl Options {
@@ -266,27 +302,27 @@ impl Options {
     /// The grammar: `KEY = VALUE`, blanks around either without meaning.
     fn set(&mut self, place: Place, statement: &str) -> Result<(), OptionError> {
         let error = |wanted| OptionError { place, found: statement.to_string(), wanted };
-        let (key, value) = statement.split_once('=').ok_or_else(|| error(KEYS))?;
+        let (key, value) = statement.split_once('=').ok_or_else(|| error(ONE_OF))?;
         let value = value.trim();
         let choice = || choice(value).ok_or_else(|| error(CHOICE));
-        match key.trim() {
-            "root" => self.root = choice()?,
-            "private" => self.private = choice()?,
-            "volatile" => self.volatile = choice()?,
-            "modules" => self.modules = choice()?,
-            "swap" => {
+        match Key::named(key.trim()).ok_or_else(|| error(ONE_OF))? {
+            Key::Root => self.root = choice()?,
+            Key::Private => self.private = choice()?,
+            Key::Volatile => self.volatile = choice()?,
+            Key::Modules => self.modules = choice()?,
+            Key::Swap => {
                 self.swap = match (value, Bytes::parse(value)) {
                     ("auto", _) => SwapSize::Auto,
                     (_, Some(size)) => SwapSize::Fixed(size),
                     _ => return Err(error("auto, 0, or a size such as 512M or 1G")),
                 }
             }
-            "chunk" => {
+            Key::Chunk => {
                 self.chunk = Bytes::parse(value)
                     .and_then(Chunk::from_bytes)
                     .ok_or_else(|| error("a power of two from 4K to 1M"))?;
             }
-            "overflow" => {
+            Key::Overflow => {
                 self.overflow = match value {
                     "auto" => Overflow::Auto,
                     "N" => Overflow::Transient,
@@ -294,35 +330,36 @@ impl Options {
                     _ => return Err(error("auto, N or PO")),
                 }
             }
-            "timeout" => {
+            Key::Timeout => {
                 self.timeout =
                     seconds(value).ok_or_else(|| error("seconds from 0 to 3600, such as 30s"))?;
             }
-            "encrypt" => self.encrypt = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
-            "rw" => {
+            Key::Encrypt => self.encrypt = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
+            Key::Rw => {
                 let plain = Some(value).filter(|path| is_plain_path(path));
                 self.rw = plain.ok_or_else(|| error("an absolute path other than /"))?.to_string();
             }
-            "binds" => {
+            Key::Binds => {
                 self.binds = paths(value)
                     .ok_or_else(|| error("absolute paths with commas between them, or no"))?;
             }
-            "volume-binds" => {
+            Key::VolumeBinds => {
                 self.volume_binds = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?;
             }
-            "format" => {
+            Key::Format => {
                 let all = [Format::Ext4, Format::Xfs, Format::Btrfs, Format::No];
                 self.format = all
                     .into_iter()
                     .find(|format| format.word() == value)
                     .ok_or_else(|| error("ext4, xfs, btrfs or no"))?;
             }
-            "disposable" => self.disposable = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?,
-            "failure" => {
+            Key::Disposable => {
+                self.disposable = yes_or_no(value).ok_or_else(|| error(YES_OR_NO))?
+            }
+            Key::Failure => {
                 self.failure = OnFailure::from_word(value)
                     .ok_or_else(|| error("poweroff, reboot or shell"))?;
             }
-            _ => return Err(error(KEYS)),
         }
         Ok(())
     }
