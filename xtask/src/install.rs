@@ -156,6 +156,15 @@ pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
             mode,
         ));
     }
+    for name in names(&repository.join("man"))? {
+        // The last part of a name is its section.
+        let section = name.rsplit('.').next().unwrap_or_default();
+        items.push(item(
+            &format!("man/{name}"),
+            &format!("usr/share/man/man{section}/{name}"),
+            0o644,
+        ));
+    }
     for name in names(&repository)? {
         if name == "README.md" || name == "CHANGELOG.md" || name.starts_with("LICENSE") {
             items.push(item(&name, &format!("usr/share/doc/ebbtide-init/{name}"), 0o644));

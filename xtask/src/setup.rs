@@ -48,6 +48,7 @@ const NEEDS: [Need; 24] = [
     need("strace", "strace", "counts system calls in the stage images"),
     need("libc-bin", "ldd", "finds the libraries of what goes into the stage images"),
     need("g++", "g++", "builds libFuzzer"),
+    need("mandoc", "mandoc", "checks the manual"),
 ];
 
 /// Runs the verb.

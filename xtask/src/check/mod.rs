@@ -1,6 +1,7 @@
 //! `cargo xtask check`: the tree flows in, what a reader should not have to look for flows out.
 
 mod licences;
+mod manual;
 mod paths;
 mod scripts;
 mod spdx;
@@ -26,11 +27,12 @@ enum Verdict {
 /// A check: what it looks at, and how.
 type Check = (&'static str, fn() -> Result<Verdict>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("format", format),
     ("machine paths", paths::check),
     ("scripts", scripts::check),
     ("udev rules", udev_rules),
+    ("manual", manual::check),
     ("licences and sources", licences::check),
     ("clippy", clippy),
     ("documentation", documentation),

@@ -1,0 +1,7 @@
+//! The manual against the code: what it says of options, commands and messages is so.
+
+mod help;
+mod options;
+mod page;
+mod program;
+mod source;
