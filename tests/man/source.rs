@@ -15,6 +15,12 @@ pub(crate) fn text() -> String {
     whole.replace("\\\"", "\"")
 }
 
+/// Returns one file of it.
+pub(crate) fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 fn read(folder: &Path, text: &mut String) {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for path in entries.map(|entry| entry.expect("an entry").path()) {
