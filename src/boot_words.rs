@@ -102,7 +102,7 @@ impl BootWords {
 pub fn on_failure(command_line: &str, conf: &str) -> OnFailure {
     let mut found = OnFailure::default();
     let lines = conf.lines().filter_map(|line| line.split_once('='));
-    let lines = lines.filter_map(|(key, value)| (key.trim() == "failure").then(|| value.trim()));
+    let lines = lines.filter(|(key, _)| key.trim() == "failure").map(|(_, value)| value.trim());
     let words = words(command_line);
     let words = words.iter().filter_map(|word| word.strip_prefix("ebbtide.failure="));
     for value in lines.chain(words) {

@@ -19,7 +19,7 @@ const fn need(package: &'static str, proof: &'static str, why: &'static str) -> 
 }
 
 /// Everything beside a Rust toolchain, by the name of Debian's package.
-const NEEDS: [Need; 24] = [
+const NEEDS: &[Need] = &[
     need("qemu-system-x86", "qemu-system-x86_64", "runs the test machines"),
     need("mmdebstrap", "mmdebstrap", "makes the Debian tree"),
     need(
