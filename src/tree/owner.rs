@@ -234,6 +234,24 @@ mod tests {
         .unwrap();
     }
 
+    #[test]
+    fn a_folder_of_100000_files_is_done_too() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempdir().unwrap();
+        for n in 0..100_000 {
+            File::create(dir.path().join(n.to_string())).unwrap();
+        }
+        lchown(dir.path().join("99999"), Some(1000), Some(0)).unwrap();
+        let from = Ids { uid: 0, gid: 0 };
+        let top = File::open(dir.path()).unwrap();
+        let done = follow(top.as_fd(), from, NEW).unwrap();
+        assert_eq!(done, Followed { changed: 100_001, failed: 0 });
+        assert_eq!(owner(&dir.path().join("0")), (2000, 2001));
+        assert_eq!(owner(&dir.path().join("99999")), (1000, 2001));
+    }
+
     /// While the walk goes on, somebody swaps names for links to what is not theirs.
     #[test]
     fn names_that_are_swapped_for_links_give_nothing_else_away() {

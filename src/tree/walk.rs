@@ -8,18 +8,17 @@ use nix::{
     sys::stat::{FileStat, SFlag, fstatat},
 };
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CStr, CString},
     io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
-    path::PathBuf,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// How many levels beneath its top a walk goes: far more than people nest, and few enough to hold a
 /// descriptor for each within a process's usual 1024, twice.
 pub(crate) const DEEPEST: usize = 256;
+
+/// Of a longer path so many characters are shown of each end.
+const SHOWN: usize = 80;
 
 /// What is done on a walk. An error ends it.
 pub(crate) trait Visit {
@@ -52,14 +51,25 @@ pub(crate) struct Place<'w> {
 }
 
 impl Place<'_> {
-    /// Puts the path below the top into an error.
+    /// Puts the path below the top into an error, such that it fits a line of the kernel's log and says
+    /// nothing to a terminal: somebody else has chosen the names.
     pub(crate) fn name(&self, error: &io::Error) -> io::Error {
-        let mut path = PathBuf::new();
+        let mut path = String::new();
         for name in self.levels.iter().skip(1).map(|level| level.name.as_c_str()).chain([self.name])
         {
-            path.push(OsStr::from_bytes(name.to_bytes()));
+            if !path.is_empty() {
+                path.push('/');
+            }
+            let name = String::from_utf8_lossy(name.to_bytes());
+            path.extend(name.chars().map(|c| if c.is_control() { '?' } else { c }));
         }
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        let length = path.chars().count();
+        if length > 2 * SHOWN {
+            let first: String = path.chars().take(SHOWN).collect();
+            let last: String = path.chars().skip(length - SHOWN).collect();
+            path = format!("{first}[…]{last}");
+        }
+        io::Error::new(error.kind(), format!("{path}: {error}"))
     }
 }
 
@@ -118,4 +128,39 @@ fn step(levels: &mut Vec<Level>, name: &CString, visit: &mut dyn Visit) -> io::R
     visit.enter(dir, name)?;
     levels.push(Level { entries: Entries::of(opened), name: name.clone() });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    struct Stubborn;
+
+    impl Visit for Stubborn {
+        fn file(&mut self, _: BorrowedFd<'_>, _: &CStr, _: &FileStat) -> io::Result<()> {
+            Err(Errno::EACCES.into())
+        }
+
+        fn leave(&mut self, _: BorrowedFd<'_>, _: &CStr, _: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(path: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        File::create(path).unwrap();
+        walk(File::open(dir.path()).unwrap().into(), &mut Stubborn).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_failure_names_its_path_in_one_short_line() {
+        let text = Errno::EACCES.desc();
+        assert!(said("a/b/c").starts_with(&format!("a/b/c: {text}")));
+        assert!(said("a/\x1b[2J\nebbtide: b").starts_with("a/?[2J?ebbtide: b: "));
+        let long = said(&format!("a/{}c", "ü/".repeat(200)));
+        assert!(long.starts_with("a/ü/") && long.contains("ü/c: ") && long.len() < 400, "{long}");
+    }
 }

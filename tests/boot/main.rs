@@ -5,6 +5,7 @@ mod boot;
 mod debian;
 mod encrypt;
 mod faults;
+mod first_boot;
 mod machine;
 mod modules_disk;
 mod mounts;
