@@ -88,7 +88,7 @@ fn binds_what_is_declared() -> Result<()> {
          printf '/opt/a/deep/er\\n/opt/a\\n/usr/local/lib\\n' > config/ebbtide-binds.d/u.conf",
     )?;
     let said = vm.try_run(MOUNTS)?;
-    assert_eq!((said.status, said.text().as_str()), (0, ""));
+    assert_eq!(said.status, 0, "{}", said.text());
     let expected = [
         "/etc/torrc /bind-dirs/etc/torrc",
         "/home /home",
