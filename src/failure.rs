@@ -32,7 +32,8 @@ impl Failure {
             Self::Refused(refusal) => refusal.hint().to_string(),
             Self::Boot { hint, .. } => (*hint).to_string(),
             Self::Options(_) => "correct it on the kernel command line or in init.conf".to_string(),
-            Self::Apply(_) | Self::Private(_) | Self::Io(_) => String::new(),
+            Self::Private(refusal) => refusal.hint().to_string(),
+            Self::Apply(_) | Self::Io(_) => String::new(),
         }
     }
 }

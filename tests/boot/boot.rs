@@ -40,6 +40,28 @@ fn process_1_leaves_nothing_of_the_initramfs() -> Result<()> {
     Ok(())
 }
 
+/// What is in no list: ciphers, which the kernel asks for, and a disk that the root's own mkfs formats.
+#[test]
+fn process_1_encrypts_and_mounts_what_is_kept() -> Result<()> {
+    let image = require!(Image::named("debian-boot"));
+    let machine =
+        debian(&image).private(Disk::empty(Size::mib(256)).kept()).cmdline("ebbtide.encrypt=yes");
+    let mut vm = require!(machine.start());
+    is_up(&vm)?;
+    assert!(vm.run("dmsetup table")?.contains("crypt"), "nothing is encrypted");
+    vm.run("findmnt -n /rw && echo kept > /rw/kept && sync")?;
+    vm.power_cycle()?;
+    is_up(&vm)?;
+    assert_eq!(vm.run("cat /rw/kept")?, "kept");
+    Ok(())
+}
+
+fn is_up(vm: &Vm) -> Result<()> {
+    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
+    assert_eq!(state.text(), "running", "the system is not whole");
+    Ok(())
+}
+
 #[test]
 fn the_init_of_the_command_line_gets_the_words_of_the_kernel() -> Result<()> {
     let image = require!(Image::named("debian-boot"));
