@@ -2,6 +2,7 @@
 //!
 //! Format: `<PRIORITY>TEXT` (sd-daemon(3)), one write a line.
 
+use crate::kmsg::priority;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
 
@@ -23,12 +24,7 @@ impl Log for Journal {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let priority = match record.level() {
-            Level::Error => 3,
-            Level::Warn => 4,
-            _ => 6,
-        };
-        let line = format!("<{priority}>{}\n", record.args());
+        let line = format!("<{}>{}\n", priority(record.level()), record.args());
         let _ = io::stderr().write_all(line.as_bytes());
     }
 

@@ -37,18 +37,22 @@ impl Log for KernelLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let priority = match record.level() {
-            Level::Error => 3,
-            Level::Warn => 4,
-            _ => 6,
-        };
-        let line = format!("<{}>ebbtide: {}\n", DAEMON | priority, record.args());
+        let line = format!("<{}>ebbtide: {}\n", DAEMON | priority(record.level()), record.args());
         if self.write(line.as_bytes()).is_err() || record.level() <= Level::Warn {
             let _ = writeln!(io::stderr(), "ebbtide: {}", record.args());
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Returns the kernel's number for a level, which the journal has taken over.
+pub(crate) fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        _ => 6,
+    }
 }
 
 impl KernelLog {
