@@ -83,6 +83,7 @@ const SUPERBLOCK: usize = 1024;
 const ERRORS: u16 = 2;
 const NEEDS_RECOVERY: u32 = 4;
 const JOURNAL_DEVICE: u32 = 8;
+const MULTI_MOUNT: u32 = 0x100;
 /// Compatible with a read-only mount, and incompatible, features that ext3 knows (`EXT3_FEATURE_*`).
 const EXT3_FEATURES: (u32, u32) = (0x7, 0x16);
 
@@ -227,6 +228,22 @@ pub(super) fn find(probed: &Probed) -> [Option<FileSystem>; 2] {
         }
     }
     found
+}
+
+/// Tells whether it is one of the ext family that several machines share: a mount waits for as long as
+/// the superblock says (`s_mmp_update_interval`), which may be hours.
+pub(super) fn is_kept_for_others(probed: &Probed, kind: Kind) -> bool {
+    ext_fields(probed, kind).is_some_and(|fields| fields.le32(96) & MULTI_MOUNT != 0)
+}
+
+/// Tells whether it is one of the ext family that was ever mounted for writing: last mounted at 44,
+/// mounts since the last check at 52. The other kinds do not tell.
+pub(super) fn was_mounted(probed: &Probed, kind: Kind) -> bool {
+    ext_fields(probed, kind).is_some_and(|fields| fields.le32(44) != 0 || fields.le16(52) != 0)
+}
+
+fn ext_fields(probed: &Probed, kind: Kind) -> Option<Fields<'_>> {
+    kind.is_ext().then(|| probed.get(place(kind), SUPERBLOCK).map(Fields)).flatten()
 }
 
 /// Finds a superblock that is damaged, or a copy whose original is gone.

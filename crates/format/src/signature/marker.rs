@@ -9,7 +9,8 @@
 //!           16       u32           u32    u64            little endian
 //! ```
 //! It is on the disk before the first byte of the file system, and is erased after the last one: while
-//! it stands, nobody has ever mounted what lies before it. It lies at the start of the last MiB, not at
+//! it stands, nobody has ever mounted what lies before it, unless something else came onto the disk
+//! and left it standing: what has a name of its own, or an ext that was mounted, counts for more. It lies at the start of the last MiB, not at
 //! the end: mkfs.xfs wipes the last 128 KiB of the device whatever size it is given (`WHACK_SIZE`).
 //! The size of the disk is in it: on a disk that the host has enlarged since, it is no marker any more,
 //! and what was half made there is refused.

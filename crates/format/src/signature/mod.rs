@@ -55,7 +55,6 @@ pub fn classify(probed: &Probed) -> Content {
         ([Some(one), Some(other)], _) => Content::Several(one.kind.word(), other.kind.word()),
         ([Some(one), _], Some(name)) => Content::Several(one.kind.word(), name),
         ([Some(one), _], None) => with_tail(probed, one),
-        ([None, _], _) if marker::is_there(probed) => Content::BeingFormatted,
         ([None, _], Some(name)) => Content::Other(name),
         ([None, _], None) => without_start(probed),
     }
@@ -63,7 +62,14 @@ pub fn classify(probed: &Probed) -> Content {
 
 /// A file system, unless what follows it says that it is a part of something, or not finished.
 fn with_tail(probed: &Probed, file_system: FileSystem) -> Content {
-    if file_system.size.0 <= file_system_end(probed.disk()).0 && marker::is_there(probed) {
+    if file_system::is_kept_for_others(probed, file_system.kind) {
+        return Content::Other("ext4 with multi-mount protection");
+    }
+    // Another program may have made and used it since, and our marker lies where it did not write.
+    if file_system.size.0 <= file_system_end(probed.disk()).0
+        && marker::is_there(probed)
+        && !file_system::was_mounted(probed, file_system.kind)
+    {
         return Content::BeingFormatted;
     }
     match named::member_at_end(probed, file_system.size.0) {
@@ -75,6 +81,10 @@ fn with_tail(probed: &Probed, file_system: FileSystem) -> Content {
 fn without_start(probed: &Probed) -> Content {
     if let Some(name) = named::further_in(probed).or_else(|| named::at_end(probed)) {
         return Content::Other(name);
+    }
+    // Only now: no mkfs of ours leaves a name, so what has one came after the marker.
+    if marker::is_there(probed) {
+        return Content::BeingFormatted;
     }
     if let Some((of, at)) = file_system::remains(probed) {
         return Content::Remains { of, at };

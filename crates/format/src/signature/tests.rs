@@ -183,6 +183,36 @@ fn the_marker_says_that_a_disk_of_this_size_is_being_formatted() {
 }
 
 #[test]
+fn a_marker_that_something_else_has_left_standing_counts_for_nothing() {
+    let (at, marker) = (file_system_end(DISK).0, marker(DISK));
+    for (place, magic, name) in [
+        (0, &b"LUKS\xba\xbe"[..], "LUKS"),
+        (512, b"LABELONE", "LVM2"),
+        (4086, b"SWAPSPACE2", "swap"),
+        (1024, b"\x10\x20\xf5\xf2", "f2fs"),
+        (132 << 10, &0xbab10c_u64.to_le_bytes(), "zfs"),
+        (DISK.0 - 512, b"EFI PART", "a partition table (GPT)"),
+    ] {
+        assert_eq!(content(&[(place, magic), (at, &marker)]), Content::Other(name));
+    }
+    let made = file_system_end(DISK);
+    for (field, value) in [(44, 1), (47, 1), (52, 1), (53, 1)] {
+        let mut mounted = ext4(made);
+        mounted[field] = value;
+        let found = kind(content(&[(1024, &mounted), (at, &marker)]));
+        assert_eq!(found, Some((Kind::Ext4, made, true)), "byte {field}");
+    }
+}
+
+#[test]
+fn ext4_with_multi_mount_protection_is_named() {
+    let mut shared = ext4(DISK);
+    shared[97] = 1;
+    let found = content(&[(1024, &shared)]);
+    assert_eq!(found, Content::Other("ext4 with multi-mount protection"));
+}
+
+#[test]
 fn a_glance_is_enough_for_a_file_system() {
     for (at, bytes) in [(1024, ext4(DISK)), (0, xfs()), (65536, btrfs(65536))] {
         let all = probed(DISK, &[(at, &bytes)]);
