@@ -17,6 +17,11 @@ const DAEMON: u8 = 3 << 3;
 /// (`DEFAULT_RATELIMIT_BURST`), silently; a fresh open begins anew.
 const LINES_PER_OPEN: u8 = 10;
 
+/// The kernel refuses a record of more than 1024 bytes, and before 6.4 of more than 976 (`LOG_LINE_MAX`).
+const MOST: usize = 960;
+/// Stands where a line was cut.
+const CUT: &str = "…";
+
 struct KernelLog(Mutex<Option<(File, u8)>>);
 
 /// Makes the kernel log the log of this process. Warnings and errors go to standard error as well;
@@ -37,7 +42,9 @@ impl Log for KernelLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = format!("<{}>ebbtide: {}\n", DAEMON | priority(record.level()), record.args());
+        let mut line = format!("<{}>ebbtide: {}", DAEMON | priority(record.level()), record.args());
+        cut(&mut line);
+        line.push('\n');
         if self.write(line.as_bytes()).is_err() || record.level() <= Level::Warn {
             let _ = writeln!(io::stderr(), "ebbtide: {}", record.args());
         }
@@ -55,6 +62,14 @@ pub(crate) fn priority(level: Level) -> u8 {
     }
 }
 
+/// Cuts a line to what the kernel takes; the end of it is worth less than nothing at all.
+fn cut(line: &mut String) {
+    if line.len() > MOST {
+        line.truncate(line.floor_char_boundary(MOST - CUT.len()));
+        line.push_str(CUT);
+    }
+}
+
 impl KernelLog {
     fn write(&self, line: &[u8]) -> io::Result<()> {
         let Ok(mut open) = self.0.lock() else {
@@ -67,5 +82,22 @@ impl KernelLog {
         file.write_all(line)?;
         *open = Some((file, lines + 1));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_two_characters() {
+        for (text, length) in [("a".repeat(MOST), MOST), ("a".repeat(MOST + 1), MOST)] {
+            let mut line = text;
+            cut(&mut line);
+            assert_eq!(line.len(), length);
+        }
+        let mut line = format!("a{}", "ä".repeat(MOST));
+        cut(&mut line);
+        assert!(line.len() <= MOST && line.ends_with("ä…"), "{line}");
     }
 }
