@@ -138,18 +138,24 @@ impl Users {
         if self.swaps.lines().any(|l| l.split_whitespace().next() == Some(&path)) {
             return Ok(Some(Usage::Swap));
         }
-        // mountinfo: ID PARENT MAJOR:MINOR ROOT MOUNTPOINT …
-        let fields = |l: &str| {
-            let mut fields = l.split(' ').skip(2);
-            Some((fields.next()? == number, fields.nth(1)?.to_string()))
-        };
-        if let Some((_, place)) = self.mounts.lines().filter_map(fields).find(|(same, _)| *same) {
-            return Ok(Some(Usage::MountedAt(place)));
+        if let Some(place) = self.mounts.lines().find_map(|line| mounted_at(line, number, &path)) {
+            return Ok(Some(Usage::MountedAt(place.to_string())));
         }
         let holders = names(root, Path::new(&format!("{sys}/holders")), |_| true)?;
         let holder = holders.into_iter().next();
         Ok(holder.map(Usage::HeldBy))
     }
+}
+
+/// Returns where a device is mounted, if a line of mountinfo is about it:
+/// `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE OPTIONS`.
+///
+/// btrfs has a number that is no device's, and names one of its devices as the source.
+fn mounted_at<'a>(line: &'a str, number: &str, path: &str) -> Option<&'a str> {
+    let mut fields = line.split(' ').skip(2);
+    let (found, place) = (fields.next()?, fields.nth(1)?);
+    let source = || line.split_once(" - ")?.1.split(' ').nth(1);
+    (found == number || source() == Some(path)).then_some(place)
 }
 
 fn mapper(root: &Root) -> Mapper {
@@ -218,4 +224,19 @@ fn names(root: &Root, below: &Path, wanted: impl Fn(&str) -> bool) -> io::Result
 /// Reads a number; a file that is missing or holds none counts as 0.
 fn value(root: &Root, below: &str) -> io::Result<u64> {
     Ok(root.attribute(below)?.parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_known_by_its_number_and_btrfs_by_its_source() {
+        let at = |line| mounted_at(line, "254:16", "/dev/vdb");
+        assert_eq!(at("36 35 254:16 / /rw rw shared:1 - ext4 /dev/root rw"), Some("/rw"));
+        assert_eq!(at("36 35 0:38 /home /rw rw shared:1 - btrfs /dev/vdb rw"), Some("/rw"));
+        assert_eq!(at("36 35 0:38 / /rw rw - btrfs /dev/vdb1 rw"), None);
+        assert_eq!(at("36 35 254:1 / /dev/vdb rw - ext4 /dev/vda1 rw"), None);
+        assert_eq!(at("36 35"), None);
+    }
 }
