@@ -8,7 +8,9 @@ use std::path::Path;
 pub(crate) enum Verdict {
     /// For writing.
     Writable,
-    /// For reading alone: it has faults that the check did not dare to repair.
+    /// For writing, but as large as it is: nobody has looked at it.
+    Unchecked,
+    /// For reading alone: it has faults that the check did not dare to repair, or was cut at it.
     ReadOnly,
 }
 
@@ -16,34 +18,89 @@ pub(crate) enum Verdict {
 /// repaired without a question. The kernel does that for XFS and btrfs.
 pub(crate) fn ext(site: &Site, disk: &Path, tally: &mut Tally) -> Verdict {
     let node = disk.display();
-    let ran = match program::run(site, "e2fsck", &["-p", &node.to_string()]) {
-        Ok(ran) => ran,
-        Err(error) => {
-            log::warn!("private disk {node} is mounted unchecked: {error}");
-            return Verdict::Writable;
-        }
-    };
-    for line in ran.lines() {
+    log::info!("checking {node}");
+    let ran = program::run(site, "e2fsck", &["-p", &node.to_string()], program::LONG);
+    for line in ran.iter().flat_map(program::Ran::lines) {
         log::info!("e2fsck: {line}");
     }
-    match ran.status {
-        Ok(0) => {}
-        Ok(1..4) => log::warn!("private disk {node} had faults; they are repaired"),
-        Ok(status @ 4..64) if status & LEFT != 0 => {
+    let came = match ran {
+        Ok(ran) => judge(ran.status, ran.missing),
+        Err(error) => Came::Cut(error.to_string()),
+    };
+    match came {
+        Came::Clean => Verdict::Writable,
+        Came::Repaired => {
+            log::warn!("private disk {node} had faults; they are repaired");
+            Verdict::Writable
+        }
+        Came::Unchecked(why) => {
+            log::warn!("private disk {node} is mounted unchecked: {why}");
+            Verdict::Unchecked
+        }
+        Came::Faulty => {
             tally.fail(&format_args!(
                 "private disk {node} has faults that e2fsck -p does not repair, so it can only be \
                  read (run e2fsck -f on it, on the host or where it is not mounted)"
             ));
-            return Verdict::ReadOnly;
+            Verdict::ReadOnly
         }
-        Ok(status) => {
-            log::warn!("private disk {node} is mounted unchecked: e2fsck failed, status {status}");
+        Came::Cut(why) => {
+            tally.fail(&format_args!(
+                "private disk {node} was not checked to the end, so it can only be read: {why}"
+            ));
+            Verdict::ReadOnly
         }
-        Err(why) => log::warn!("private disk {node} is mounted unchecked: {why}"),
     }
-    Verdict::Writable
+}
+
+/// What came of a check.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    Clean,
+    Repaired,
+    /// Faults are left.
+    Faulty,
+    /// Nobody has looked at it, and nobody has touched it.
+    Unchecked(String),
+    /// It may be half repaired.
+    Cut(String),
 }
 
 /// The exit status of e2fsck(8): 1 and 2 are repairs, 4 is faults that are left; the rest says nothing
 /// about the file system. A loader has numbers of its own, from 126 on.
+fn judge(status: Result<i32, String>, missing: bool) -> Came {
+    match status {
+        Ok(0) => Came::Clean,
+        Ok(1..4) => Came::Repaired,
+        Ok(status @ 4..64) if status & LEFT != 0 => Came::Faulty,
+        Ok(status) => Came::Unchecked(format!("e2fsck failed, status {status}")),
+        Err(why) if missing => Came::Unchecked(why),
+        Err(why) => Came::Cut(why),
+    }
+}
+
 const LEFT: i32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_check_that_ended_well_or_never_began_leaves_it_writable() {
+        let why = "why".to_string();
+        for (status, missing, came) in [
+            (Ok(0), false, Came::Clean),
+            (Ok(1), false, Came::Repaired),
+            (Ok(3), false, Came::Repaired),
+            (Ok(4), false, Came::Faulty),
+            (Ok(12), false, Came::Faulty),
+            (Ok(8), false, Came::Unchecked("e2fsck failed, status 8".to_string())),
+            (Ok(127), false, Came::Unchecked("e2fsck failed, status 127".to_string())),
+            (Err(why.clone()), true, Came::Unchecked(why.clone())),
+            (Err(why.clone()), false, Came::Cut(why)),
+        ] {
+            let text = format!("{status:?}");
+            assert_eq!(judge(status, missing), came, "{text}");
+        }
+    }
+}

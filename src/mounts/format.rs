@@ -34,9 +34,9 @@ pub(crate) fn format(site: &Site, making: &Making<'_>) -> io::Result<()> {
     write(disk, &marker(*disk_size), *size)?;
     let (name, arguments) = command(making);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ran = program::run(site, name, &arguments);
+    let ran = program::run(site, name, &arguments, program::LONG);
     if !ran.as_ref().is_ok_and(|ran| !ran.missing) {
-        // Nothing has been made, so nothing has to be made again.
+        // It was never started: nothing has been made, so nothing has to be made again.
         erase(disk, *size)?;
     }
     let ran = ran?;

@@ -81,9 +81,9 @@ fn volume(
         false if found.kind.is_ext() => check::ext(site, &node(&disk.name), tally),
         false => Verdict::Writable,
     };
-    attach::mount(&options.rw, site, &disk, found.kind, verdict)?;
+    attach::mount(&options.rw, site, &disk, found, verdict)?;
     let volume = attach::open(site, &options.rw)?;
-    if grows && !volume.read_only {
+    if grows && verdict == Verdict::Writable && !volume.read_only {
         grow::grow(&volume.root, found, &disk.name, disk.size);
     }
     Ok(Some(volume))

@@ -5,7 +5,9 @@ use ebbtide_sys::tool::{self, End};
 use std::{io, time::Duration};
 
 /// A check of a large disk takes its time; one that takes longer than this will not end.
-const PATIENCE: Duration = Duration::from_secs(3600);
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
+/// Enough to load a module.
+pub(crate) const BRIEF: Duration = Duration::from_secs(30);
 /// How much of what a program says is worth the log.
 const LINES: usize = 20;
 const CHARACTERS: usize = 200;
@@ -20,17 +22,26 @@ pub(crate) struct Ran {
     output: Vec<u8>,
 }
 
-/// Runs a program of the root.
+/// Runs a program of the root, for at most `patience`.
 ///
 /// # Errors
 /// When it could not be started; nothing was done then.
-pub(crate) fn run(site: &Site, name: &str, arguments: &[&str]) -> io::Result<Ran> {
-    let outcome = tool::run(site.path(), name, arguments, PATIENCE)?;
+pub(crate) fn run(
+    site: &Site,
+    name: &str,
+    arguments: &[&str],
+    patience: Duration,
+) -> io::Result<Ran> {
+    let outcome = tool::run(site.path(), name, arguments, patience)?;
     let status = match outcome.end {
         End::Exit(status) => Ok(status),
         End::Signal(signal) => Err(format!("{name} was ended by signal {signal}")),
         End::TimedOut => {
-            Err(format!("{name} had not ended after {} s and was killed", PATIENCE.as_secs()))
+            Err(format!("{name} had not ended after {} s and was killed", patience.as_secs()))
+        }
+        End::Lost(errno) => {
+            let error = io::Error::from_raw_os_error(errno);
+            Err(format!("nobody knows how {name} ended: {error}"))
         }
         End::Missing => Err(format!("the root at {} has no {name}", site.path().display())),
     };

@@ -1,7 +1,11 @@
 //! The mounted root that the mounts are made in.
 
 use ebbtide_init::{observed::Observed, options::MAPPED_ROOT};
-use nix::{errno::Errno, mount::MsFlags};
+use nix::{
+    errno::Errno,
+    mount::MsFlags,
+    sys::statvfs::{FsFlags, fstatvfs},
+};
 use std::{
     cell::Cell,
     fs::File,
@@ -18,6 +22,8 @@ pub(crate) struct Site {
     path: PathBuf,
     /// Whether what is written to it is gone at the end: it is over a snapshot.
     pub(crate) forgets: bool,
+    /// How it is mounted, apart from whether it can be written.
+    flags: MsFlags,
     made_writable: Cell<bool>,
 }
 
@@ -29,7 +35,9 @@ impl Site {
     pub(crate) fn at(path: &Path, observed: &Observed) -> io::Result<Self> {
         let forgets = observed.mapped.iter().any(|mapped| mapped.name == MAPPED_ROOT);
         let root = File::open(path).map_err(|error| crate::root::named(path, &error))?;
-        Ok(Self { root, path: path.to_owned(), forgets, made_writable: Cell::new(false) })
+        let found = fstatvfs(&root).map_err(|errno| crate::root::named(path, &errno.into()))?;
+        let flags = kept(found.flags());
+        Ok(Self { root, path: path.to_owned(), forgets, flags, made_writable: Cell::new(false) })
     }
 
     /// Returns its directory.
@@ -73,7 +81,37 @@ impl Site {
 
     fn remount(&self, flags: MsFlags) -> io::Result<()> {
         let none = None::<&str>;
-        let flags = MsFlags::MS_REMOUNT | flags;
+        let flags = MsFlags::MS_REMOUNT | self.flags | flags;
         Ok(nix::mount::mount(none, &self.path, none, flags, none)?)
+    }
+}
+
+/// Returns the flags that a remount has to name, or they are gone. How access times are kept stays as
+/// it is when nothing is named, and what is named stands for all of it.
+fn kept(found: FsFlags) -> MsFlags {
+    let pairs = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_SYNCHRONOUS, MsFlags::MS_SYNCHRONOUS),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+    ];
+    let named = pairs.into_iter().filter(|(flag, _)| found.contains(*flag));
+    named.fold(MsFlags::empty(), |all, (_, flag)| all | flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remount_names_the_flags_that_are_there() {
+        let found = FsFlags::ST_RDONLY | FsFlags::ST_NOSUID | FsFlags::ST_NODEV;
+        assert_eq!(kept(found), MsFlags::MS_NOSUID | MsFlags::MS_NODEV);
+        let found = FsFlags::ST_NOATIME | FsFlags::ST_NODIRATIME | FsFlags::ST_NOEXEC;
+        let times = MsFlags::MS_NOATIME | MsFlags::MS_NODIRATIME;
+        assert_eq!(kept(found), times | MsFlags::MS_NOEXEC);
+        assert_eq!(kept(FsFlags::empty()), MsFlags::empty());
     }
 }

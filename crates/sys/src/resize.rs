@@ -80,13 +80,34 @@ struct BtrfsArguments {
 /// `_IOW(0x94, 3, struct btrfs_ioctl_vol_args)`.
 const BTRFS_IOC_RESIZE: libc::Ioctl = ioctl::write(0x94, 3, size_of::<BtrfsArguments>());
 
+/// `struct btrfs_ioctl_fs_info_args`, the same file: 1024 bytes, of which these are read.
+#[repr(C)]
+struct BtrfsInformation {
+    highest_device: u64,
+    devices: u64,
+    rest: [u64; 126],
+}
+
+/// `_IOR(0x94, 31, struct btrfs_ioctl_fs_info_args)`.
+const BTRFS_IOC_FS_INFO: libc::Ioctl = ioctl::read(0x94, 31, size_of::<BtrfsInformation>());
+
 /// Grows a mounted btrfs on one device to the size of the device.
 ///
 /// # Errors
-/// `EINPROGRESS` (or `EINVAL`) while another operation such as a balance runs.
+/// `EINPROGRESS` (or `EINVAL`) while another operation such as a balance runs, `InvalidData` when it
+/// is on several devices.
 pub fn btrfs(file_system: impl AsFd) -> io::Result<()> {
+    let mut found = BtrfsInformation { highest_device: 0, devices: 0, rest: [0; 126] };
+    // SAFETY: the call writes one structure, whose fields may hold any bits; what it reads of it are
+    // flags, which are zero.
+    unsafe { ioctl::with_pointer(&file_system, BTRFS_IOC_FS_INFO, &raw mut found) }?;
+    if found.devices != 1 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let mut wanted = BtrfsArguments { descriptor: 0, name: [0; 4088] };
-    wanted.name[..3].copy_from_slice(b"max");
+    // Without a number the kernel takes device 1, which is gone once it was replaced by another.
+    let size = format!("{}:max", found.highest_device);
+    wanted.name[..size.len()].copy_from_slice(size.as_bytes());
     // SAFETY: the call reads one structure, whose name ends with a zero, and writes none.
     unsafe { ioctl::with_pointer(file_system, BTRFS_IOC_RESIZE, &raw mut wanted) }
 }
@@ -102,5 +123,6 @@ mod tests {
         assert_eq!(XFS_IOC_FSGEOMETRY as u32, 0x8100_587e);
         assert_eq!(XFS_IOC_FSGROWFSDATA, 0x4010_586e);
         assert_eq!(BTRFS_IOC_RESIZE, 0x5000_9403);
+        assert_eq!(BTRFS_IOC_FS_INFO as u32, 0x8400_941f);
     }
 }

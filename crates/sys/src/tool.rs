@@ -32,6 +32,8 @@ pub enum End {
     TimedOut,
     /// The root has no such program.
     Missing,
+    /// It was started; how it ended cannot be told, for waiting for it failed with this number.
+    Lost(i32),
 }
 
 /// What came of a program.
@@ -48,7 +50,8 @@ pub struct Outcome {
 /// Its standard input is empty. In its environment are a `PATH` and `LC_ALL=C` alone.
 ///
 /// # Errors
-/// When there is no process to be had, or the root has no `/dev` or `/proc` to bind to.
+/// When there is no process to be had, or the root has no `/dev` or `/proc` to bind to: it was not
+/// started then. Whatever fails later is an [`End`].
 pub fn run(root: &Path, name: &str, arguments: &[&str], patience: Duration) -> io::Result<Outcome> {
     let child = Child::prepare(root, name, arguments)?;
     let (mut output, their_output) = pipe()?;
@@ -64,11 +67,13 @@ pub fn run(root: &Path, name: &str, arguments: &[&str], patience: Duration) -> i
     let deadline = Instant::now() + patience;
     let said = collect(&mut output, deadline);
     let ended = wait(pid, deadline);
-    let said = said?;
     let mut failed = [0; 8];
     match report.read_exact(&mut failed) {
         // The pipe was closed by the exec: the program ran.
-        Err(_) => Ok(Outcome { end: ended?, output: said }),
+        Err(_) => {
+            let lost = |error: io::Error| End::Lost(error.raw_os_error().unwrap_or(0));
+            Ok(Outcome { end: ended.unwrap_or_else(lost), output: said })
+        }
         Ok(()) => {
             let [step, errno] = [&failed[..4], &failed[4..]]
                 .map(|bytes| i32::from_ne_bytes(bytes.try_into().unwrap_or_default()));
@@ -227,21 +232,22 @@ fn pipe() -> io::Result<(File, File)> {
     Ok((read.into(), write.into()))
 }
 
-/// Reads until all who write have gone, or the time is over.
-fn collect(pipe: &mut File, deadline: Instant) -> io::Result<Vec<u8>> {
+/// Reads until all who write have gone, or the time is over. What cannot be read is left out: how the
+/// program ends is what counts.
+fn collect(pipe: &mut File, deadline: Instant) -> Vec<u8> {
     let (mut said, mut part) = (Vec::new(), [0; 4096]);
-    while is_readable(pipe.as_raw_fd(), deadline)? {
+    while matches!(is_readable(pipe.as_raw_fd(), deadline), Ok(true)) {
         let length = match pipe.read(&mut part) {
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(_) => break,
         };
         // The rest is read too, or the program would wait for somebody who does.
         let kept = length.min(MOST_OUTPUT - said.len());
         said.extend_from_slice(&part[..kept]);
     }
-    Ok(said)
+    said
 }
 
 /// Waits until a descriptor can be read, at most until `deadline`.
@@ -266,16 +272,17 @@ fn is_readable(descriptor: RawFd, deadline: Instant) -> io::Result<bool> {
 fn wait(pid: libc::pid_t, deadline: Instant) -> io::Result<End> {
     // SAFETY: the call takes two numbers; the child has not been waited for, so the number is its.
     let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let in_time = match RawFd::try_from(descriptor) {
+    let watched = match RawFd::try_from(descriptor) {
         Ok(descriptor) if descriptor >= 0 => {
             // SAFETY: the kernel has just given it out, and nobody else has it.
             let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-            is_readable(owned.as_raw_fd(), deadline)?
+            is_readable(owned.as_raw_fd(), deadline)
         }
         // A kernel before 5.3: nothing is closed early by what is run here.
-        _ => Instant::now() < deadline,
+        _ => Ok(Instant::now() < deadline),
     };
-    if !in_time {
+    // One that cannot be watched does not go on unwatched either.
+    if !matches!(watched, Ok(true)) {
         // SAFETY: as above, the number is the child's.
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
@@ -289,7 +296,7 @@ fn wait(pid: libc::pid_t, deadline: Instant) -> io::Result<End> {
             return Err(io::Error::last_os_error());
         }
     }
-    Ok(if !in_time {
+    Ok(if !watched? {
         End::TimedOut
     } else if libc::WIFSIGNALED(status) {
         End::Signal(libc::WTERMSIG(status))
