@@ -1,6 +1,10 @@
 //! The private disk up to its mount: formatted only when blank, checked, mounted, grown.
 
 use crate::machine::sha256;
+use ebbtide_format::{
+    signature::{file_system_end, marker},
+    units::Bytes,
+};
 use std::{
     fs::File,
     io,
@@ -60,7 +64,12 @@ fn mounts(vm: &Vm) -> Result<String> {
 fn a_blank_disk_is_formatted_and_kept_over_power_cuts() -> Result<()> {
     let image = require!(Image::named("stage-tools"));
     let mut vm = require!(machine(&image).private(Disk::empty(SIZE)).start());
-    let line = mounts(&vm)?;
+    // Two at once: by hand, and by the unit.
+    vm.run(ROOT)?;
+    vm.run(&format!("{MOUNTS} & {MOUNTS} && wait $!"))?;
+    assert_eq!(vm.console().matches("vdc (512 MiB) is blank and gets ext4").count(), 1);
+    let line = vm.run("grep ' /mnt/rw ' /proc/mounts")?;
+    assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.starts_with("/dev/vdc /mnt/rw ext4 rw,nosuid,nodev"), "{line}");
     assert!(line.contains("discard"), "{line}");
     vm.expect_line("private disk vdc (512 MiB) is blank and gets ext4")?;
@@ -129,6 +138,14 @@ fn no_private_disk_is_fine_and_a_named_one_that_is_missing_is_not() -> Result<()
     Ok(())
 }
 
+/// A disk whose formatting was cut, long ago.
+fn marked() -> Disk {
+    let size = Bytes(SMALL.as_bytes());
+    let end = Size::mib(SMALL.as_bytes() / (1 << 20) - 1);
+    assert_eq!(end.as_bytes(), file_system_end(size).0);
+    Disk::empty(SMALL).with_bytes(end, marker(size))
+}
+
 /// Zeros the first 4 MiB of a file, as a tool that went wrong would.
 fn half_blank(path: &Path) -> io::Result<()> {
     run(Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096"]).arg(path))?;
@@ -152,6 +169,11 @@ fn refuses_foreign_private_volume_and_changes_not_one_byte_of_it() -> Result<()>
         (blank().prepared_by(half_blank), "found remains of ext4 at 128 MiB"),
         (ext4(SIZE).prepared_by(cut), "wanted all of its ext4, which is 512 MiB; found less"),
         (blank().write_protected(), "wanted a writable disk; found a blank read-only one"),
+        (marked().with_bytes(Size::mib(0), *b"LUKS\xba\xbe"), "found LUKS"),
+        (
+            made_by(SMALL, "mkfs.ext4", &["-q", "-F", "-O", "mmp"]),
+            "found ext4 with multi-mount protection",
+        ),
     ];
     let named = disks.iter().enumerate();
     let machine = named.fold(machine(&image), |machine, (at, (disk, _))| {
@@ -200,18 +222,29 @@ fn faults_are_repaired_or_make_it_read_only_and_are_told() -> Result<()> {
     let faulty = |fault: &'static str| {
         ext4(SIZE).prepared_by(move |path| {
             debugfs(path, fault)?;
+            // Whoever used it asks for a panic at the first error.
+            debugfs(path, "ssv errors 3")?;
             debugfs(path, "ssv state 0")
         })
     };
+    let log_left = ext4(SIZE).prepared_by(|path| debugfs(path, "feature needs_recovery"));
     let machine = machine(&image)
         .disk(faulty("ssv free_blocks_count 7").serial("little"))
-        .disk(faulty("zap_block -f /lost+found -p 255 0").serial("much"));
+        .disk(faulty("zap_block -f /lost+found -p 255 0").serial("much"))
+        .disk(log_left.serial("protected").write_protected());
     let vm = require!(machine.start());
     vm.run(ROOT)?;
     let reply = mounts_with(&vm, "private=serial=little\nrw=/little")?;
     assert_eq!(reply.status, 0, "{}", reply.text());
     vm.expect_line("private disk /dev/vdc had faults; they are repaired")?;
-    assert!(vm.run("grep ' /mnt/little ' /proc/mounts")?.contains(" ext4 rw,"));
+    let line = vm.run("grep ' /mnt/little ' /proc/mounts")?;
+    assert!(line.contains(" ext4 rw,") && line.contains("errors=remount-ro"), "{line}");
+
+    // Nothing can be made on it, so its status is 1; what counts is that it is there.
+    let reply = mounts_with(&vm, "private=serial=protected\nrw=/protected")?;
+    vm.expect_line("private disk vde was not left in order and cannot be written")?;
+    let line = vm.run("grep ' /mnt/protected ' /proc/mounts")?;
+    assert!(line.contains(" ext4 ro,nosuid,nodev"), "{}{line}", reply.text());
 
     let reply = mounts_with(&vm, "private=serial=much")?;
     assert_eq!(reply.status, 1, "{}", reply.text());
@@ -219,6 +252,9 @@ fn faults_are_repaired_or_make_it_read_only_and_are_told() -> Result<()> {
     vm.expect_line("UNEXPECTED INCONSISTENCY")?;
     let line = vm.run("grep ' /mnt/rw ' /proc/mounts")?;
     assert!(line.contains(" ext4 ro,nosuid,nodev"), "{line}");
+    assert_ne!(vm.run("cat /run/ebbtide/mounts")?, "", "the marker tells that something failed");
+    vm.try_run(MOUNTS)?;
+    vm.expect_line("failed in an earlier run; all is tried again")?;
     Ok(())
 }
 
