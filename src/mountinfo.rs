@@ -6,6 +6,7 @@
 //! ```
 //! Blanks and backslashes in a text stand there as `\` and three octal digits. Source: proc(5).
 
+use crate::binds::below;
 use alloc::{string::String, vec::Vec};
 
 /// One mount.
@@ -21,6 +22,9 @@ pub struct Mount {
     pub source: String,
     /// Whether it can only be read, here or at all.
     pub read_only: bool,
+    /// Whether the file system itself can only be read. A service that is protected sees every mount as
+    /// one that can only be read here.
+    pub fs_read_only: bool,
 }
 
 impl Mount {
@@ -33,8 +37,10 @@ impl Mount {
         let options = fields.next()?;
         let mut fields = fields.skip_while(|field| *field != "-").skip(1);
         let (kind, source) = (unescaped(fields.next()?), unescaped(fields.next()?));
-        let read_only = [options, fields.next()?].iter().any(|o| o.split(',').any(|o| o == "ro"));
-        Some(Self { number, place, kind, source, read_only })
+        let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
+        let fs_read_only = is_ro(fields.next()?);
+        let read_only = is_ro(options) || fs_read_only;
+        Some(Self { number, place, kind, source, read_only, fs_read_only })
     }
 }
 
@@ -42,6 +48,14 @@ impl Mount {
 #[must_use]
 pub fn at(mountinfo: &str, place: &str) -> Option<Mount> {
     mountinfo.lines().filter_map(Mount::parse).rfind(|mount| mount.place == place)
+}
+
+/// Returns the mount that `path` lies in: the innermost, and of several at one place the last.
+#[must_use]
+pub fn around(mountinfo: &str, path: &str) -> Option<Mount> {
+    let is_around = |mount: &Mount| mount.place == "/" || below(path, &mount.place).is_some();
+    let mounts = mountinfo.lines().filter_map(Mount::parse).filter(is_around);
+    mounts.max_by_key(|mount| mount.place.len())
 }
 
 fn unescaped(field: &str) -> String {
@@ -82,9 +96,23 @@ mod tests {
 
     #[test]
     fn either_options_make_it_read_only_and_escapes_are_read() {
-        assert!(at(MOUNTS, "/home").unwrap().read_only);
+        let mount = at(MOUNTS, "/home").unwrap();
+        assert!(mount.read_only && !mount.fs_read_only);
         let mount = at(MOUNTS, "/home/a\\b c").unwrap();
-        assert!(mount.read_only && mount.number == "0:5");
+        assert!(mount.read_only && mount.fs_read_only && mount.number == "0:5");
+        let mount = at(MOUNTS, "/").unwrap();
+        assert!(!mount.read_only && !mount.fs_read_only);
+    }
+
+    #[test]
+    fn a_path_lies_in_the_innermost_mount_around_it_and_in_the_last_there() {
+        let place = |path| around(MOUNTS, path).map(|mount| (mount.place, mount.source));
+        let is = |place: &str, source: &str| Some((String::from(place), String::from(source)));
+        assert_eq!(place("/rw/home/x"), is("/rw", "over"));
+        assert_eq!(place("/rwx"), is("/", "/dev/root"));
+        assert_eq!(place("/home"), is("/home", "/dev/vdb"));
+        assert_eq!(place("/home/a\\b c/d"), is("/home/a\\b c", "none"));
+        assert_eq!(around("", "/home"), None);
     }
 
     proptest::proptest! {

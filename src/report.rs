@@ -35,8 +35,8 @@ use alloc::{
 use core::{fmt, time::Duration};
 use ebbtide_format::units::Bytes;
 
-/// Where the binds that were made stand, one a line: path, source, where it is declared and what came
-/// of it, with tabs between.
+/// Where the binds that were made stand, one a line: path, source, where it is declared, what came of
+/// it, and the path without links, with tabs between.
 pub const BINDS: &str = "/run/ebbtide/binds";
 const BOUND: &str = "bound";
 
@@ -85,7 +85,8 @@ pub struct Bind {
     pub state: String,
 }
 
-/// Reads what was bound, and looks whether it still is: something of the private disk is mounted there.
+/// Reads what was bound, and looks whether it still is: what is seen there lies in a mount of the private
+/// disk. What is nested in a bind needs no mount of its own.
 #[must_use]
 pub fn binds(record: &str, mountinfo: &str, private: Option<&Mount>) -> Vec<Bind> {
     let bind = |line: &str| {
@@ -93,7 +94,8 @@ pub fn binds(record: &str, mountinfo: &str, private: Option<&Mount>) -> Vec<Bind
         let mut next = || fields.next();
         let mut bind =
             Bind { path: next()?, source: next()?, declared_by: next()?, state: next()? };
-        let there = mountinfo::at(mountinfo, &bind.path);
+        let resolved = next().unwrap_or_else(|| bind.path.clone());
+        let there = mountinfo::around(mountinfo, &resolved).filter(|mount| mount.place != "/");
         let same = there.zip(private).is_some_and(|(there, kept)| there.number == kept.number);
         if bind.state == BOUND && !same {
             bind.state = "not mounted".into();
@@ -250,6 +252,30 @@ half a line\n";
 
     fn snapshot() -> Report {
         report(Root::Snapshot { usage: used_mib(250, 1000), encrypted: true })
+    }
+
+    #[test]
+    fn a_bind_is_there_where_its_links_lead_or_in_the_one_around_it() {
+        let state = |line: &str, mounts: &str| {
+            let private = mountinfo::at(mounts, "/rw");
+            let found = binds(line, mounts, private.as_ref());
+            found.into_iter().map(|bind| bind.state).collect::<String>()
+        };
+        let linked = "/link\t/rw/home\toptions\tbound\t/home\n";
+        assert_eq!(state(linked, MOUNTS), "bound");
+        assert_eq!(state("/home/a/b\t/rw/x\toptions\tbound\t/home/a/b\n", MOUNTS), "bound");
+        assert_eq!(state("/srv/a\t/rw/x\toptions\tbound\t/srv/a\n", MOUNTS), "not mounted");
+        // Even where the root is the private disk.
+        let root = "22 1 254:32 / / rw - ext4 /dev/vdb rw\n".to_string() + MOUNTS;
+        assert_eq!(state("/srv/a\t/rw/x\toptions\tbound\t/srv/a\n", &root), "not mounted");
+        assert_eq!(
+            state("/usr/local/x\t/rw/x\toptions\tbound\t/usr/local/x\n", MOUNTS),
+            "not mounted"
+        );
+        assert_eq!(
+            state("/link\t/rw/home\toptions\tno such folder\t/home\n", MOUNTS),
+            "no such folder"
+        );
     }
 
     #[test]

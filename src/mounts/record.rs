@@ -1,7 +1,7 @@
 //! The record of what is bound, for `status`.
 //!
-//! A line each in `/run/ebbtide/binds`: path, place on the private disk, where it is declared, and
-//! `bound` or why it is not, with tabs between.
+//! A line each in `/run/ebbtide/binds`: path, place on the private disk, where it is declared,
+//! `bound` or why it is not, and the path without links, with tabs between.
 
 use super::job::Job;
 use crate::root::named;
@@ -26,6 +26,8 @@ pub(crate) fn write(jobs: &[Job], rw: &str) -> io::Result<()> {
             // Paths have no control characters; what a file system says may.
             Some(why) => text.extend(why.chars().map(|c| if c.is_control() { ' ' } else { c })),
         }
+        text.push('\t');
+        text.push_str(&job.path);
         text.push('\n');
     }
     let folder = Path::new(MARKERS);

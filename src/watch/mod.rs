@@ -47,7 +47,7 @@ pub(crate) fn run(root: &Root, options: &Options) -> Result<(), Failure> {
         let usage = store.look()?;
         if let Some(alarm) = told.look(&usage) {
             let mounts = root.read("proc/self/mountinfo")?;
-            let kept = mountinfo::at(&mounts, &options.rw).filter(|mount| !mount.read_only);
+            let kept = mountinfo::at(&mounts, &options.rw).filter(|mount| !mount.fs_read_only);
             let kept = kept.as_ref().map(|mount| mount.place.as_str());
             tell(root, &Warning { alarm, usage: &usage, kept });
         }
