@@ -30,6 +30,8 @@ pub struct Home {
     pub gid: u32,
     /// The home below `/home`: one or more names with one slash between them, none of them `.` or `..`.
     pub path: String,
+    /// Whether the user's shell is one; else it is a service, and few of those have the home they name.
+    pub logs_in: bool,
 }
 
 impl Home {
@@ -56,16 +58,19 @@ impl Home {
         let gid = fields.next().and_then(number)?;
         let path = below_home(fields.nth(1)?)?;
         // The shell may be empty, which is a shell; without its field it is no entry.
-        fields.next()?;
-        Some(Self { user: user.to_string(), uid, gid, path })
+        let shell = fields.next()?;
+        let logs_in = !shell.ends_with("nologin") && !shell.ends_with("/false");
+        Some(Self { user: user.to_string(), uid, gid, path, logs_in })
     }
 }
 
 /// Returns the homes in `text`, and how many entries with a home are left out since there are too many.
+/// One that does not log in has a home only if the root has it, as `has_home` says.
 #[must_use]
-pub fn homes(text: &str) -> (Vec<Home>, usize) {
+pub fn homes(text: &str, has_home: impl Fn(&Home) -> bool) -> (Vec<Home>, usize) {
     let (mut homes, mut left_out) = (Vec::<Home>::new(), 0);
-    for home in text.lines().filter_map(Home::parse) {
+    let parsed = text.lines().filter_map(Home::parse);
+    for home in parsed.filter(|home| home.logs_in || has_home(home)) {
         if homes.len() >= MOST_HOMES {
             left_out += 1;
         } else if !homes.iter().any(|known| known.user == home.user || known.path == home.path) {
@@ -118,13 +123,13 @@ mod tests {
         sftp:x:1001:100::/home/jail/sftp/:\n";
 
     fn home(user: &str, uid: u32, gid: u32, path: &str) -> Home {
-        Home { user: user.to_string(), uid, gid, path: path.to_string() }
+        Home { user: user.to_string(), uid, gid, path: path.to_string(), logs_in: true }
     }
 
     #[test]
     fn homes_below_home_with_their_owners() {
         let wanted = vec![home("user", 1000, 1000, "user"), home("sftp", 1001, 100, "jail/sftp")];
-        assert_eq!(homes(DEBIAN), (wanted.clone(), 0));
+        assert_eq!(homes(DEBIAN, |_| false), (wanted.clone(), 0));
         assert_eq!(wanted[0].split(), (None, "user"));
         assert_eq!((wanted[1].split(), wanted[1].depth()), ((Some("jail"), "sftp"), 2));
     }
@@ -153,21 +158,34 @@ mod tests {
             "user:x:1000:1000::/home/a\tb:/bin/sh",
             "user:x:1000:1000::/home/a/b/c/d/e/f/g/h/i:/bin/sh",
         ] {
-            assert_eq!(homes(line), (vec![], 0), "{line}");
+            assert_eq!(homes(line, |_| true), (vec![], 0), "{line}");
         }
+    }
+
+    #[test]
+    fn a_service_has_a_home_only_where_the_root_has_it() {
+        let text = "syslog:x:101:101::/home/syslog:/usr/sbin/nologin\n\
+            build:x:102:102::/home/build:/bin/false\n\
+            real:x:103:103::/home/real:/sbin/nologin\n\
+            other:x:1000:1000::/home/syslog:/bin/falsetto\n";
+        let users = |has: &str| -> Vec<String> {
+            homes(text, |home| home.path == has).0.into_iter().map(|home| home.user).collect()
+        };
+        assert_eq!(users("real"), ["real", "other"]);
+        assert_eq!(users("none"), ["other"]);
     }
 
     #[test]
     fn the_first_of_one_name_or_one_home_counts() {
         let text = "a:x:1:1::/home/a:\na:x:2:2::/home/b:\nc:x:3:3::/home//a/:\nd:x:4:4::/home/d:\n";
-        assert_eq!(homes(text).0, [home("a", 1, 1, "a"), home("d", 4, 4, "d")]);
+        assert_eq!(homes(text, |_| false).0, [home("a", 1, 1, "a"), home("d", 4, 4, "d")]);
     }
 
     #[test]
     fn more_homes_than_anybody_has_are_counted() {
         let text: String =
             (0..5000).map(|n| format!("u{n}:x:{}:1::/home/u{n}:\n", n + 1)).collect();
-        let (found, left_out) = homes(&text);
+        let (found, left_out) = homes(&text, |_| false);
         assert_eq!((found.len(), left_out), (MOST_HOMES, 5000 - MOST_HOMES));
     }
 
@@ -175,7 +193,7 @@ mod tests {
         #[test]
         fn a_home_never_leads_out(text in "([a-c.:/0-9\n]|/home/|:1:1:){0,80}", line in any::<String>()) {
             for text in [text, format!("u:x:1:1::/home/{line}:")] {
-                for home in homes(&text).0 {
+                for home in homes(&text, |_| false).0 {
                     prop_assert!(home.uid != 0 && home.depth() <= DEEPEST_HOME);
                     for part in home.path.split('/') {
                         prop_assert!(!matches!(part, "" | "." | ".."), "{:?}", home.path);

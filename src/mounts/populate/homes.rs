@@ -12,7 +12,7 @@ use crate::{
         resolve::resolve,
     },
 };
-use ebbtide_init::passwd::{DEEPEST_HOME, Home, homes};
+use ebbtide_init::passwd::{DEEPEST_HOME, HOMES, Home, homes};
 use nix::{
     errno::Errno,
     sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat},
@@ -67,7 +67,12 @@ fn users(site: &Site) -> io::Result<Vec<Home>> {
     if bytes.len() as u64 > LONGEST {
         return Err(io::Error::other(format!("{PASSWD} is longer than {LONGEST} bytes")));
     }
-    let (homes, left_out) = homes(&String::from_utf8_lossy(&bytes));
+    let has_home = |home: &Home| {
+        let path = Path::new(HOMES).join(&home.path);
+        let stat = resolve(site.root(), &path).and_then(|found| Ok(fstat(&found.fd)?));
+        stat.is_ok_and(|stat| open::kind(&stat) == SFlag::S_IFDIR)
+    };
+    let (homes, left_out) = homes(&String::from_utf8_lossy(&bytes), has_home);
     if left_out > 0 {
         log::warn!(
             "{left_out} users of {PASSWD} get no home: there are {} before them",
