@@ -7,9 +7,24 @@ pub(crate) const NOT_THE_ROOT: &str = "a path other than / itself";
 
 /// Trees that the kernel and the running system make.
 const MADE_AT_BOOT: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
-/// Trees of programs, and what reads the declarations themselves.
-const OF_THE_TEMPLATE: [&str; 6] =
-    ["/usr", "/bin", "/sbin", "/boot", "/etc/ebbtide", "/etc/qubes-bind-dirs.d"];
+/// Trees of programs, what reads the declarations themselves, and what chooses programs and libraries.
+const OF_THE_TEMPLATE: [&str; 15] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/boot",
+    "/etc/ebbtide",
+    "/etc/qubes-bind-dirs.d",
+    "/etc/alternatives",
+    "/etc/ld.so.preload",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+];
 /// Trees of which the private disk may take a part, and not the whole.
 const IN_PARTS_ONLY: [&str; 2] = ["/etc", "/var"];
 
@@ -30,8 +45,7 @@ pub fn refusal(path: &str, rw: &str, from_volume: bool) -> Option<&'static str> 
     if !from_volume || below(path, "/usr/local").is_some() {
         return None;
     }
-    let is_library = path.starts_with("/lib");
-    if is_library || OF_THE_TEMPLATE.iter().any(is_in) {
+    if OF_THE_TEMPLATE.iter().any(is_in) {
         return Some("a path outside of the template's programs, for a file on the private disk");
     }
     let whole = IN_PARTS_ONLY.contains(&path);
@@ -81,8 +95,14 @@ mod tests {
             "/lib",
             "/lib64/x",
             "/lib32",
+            "/libx32/x",
             "/boot",
             "/boot/x",
+            "/etc/ld.so.preload",
+            "/etc/ld.so.cache",
+            "/etc/ld.so.conf",
+            "/etc/ld.so.conf.d/x.conf",
+            "/etc/alternatives/editor",
             "/etc",
             "/var",
             "/etc/ebbtide",
@@ -99,6 +119,9 @@ mod tests {
             "/root",
             "/opt/x",
             "/home",
+            "/library/x",
+            "/lib128",
+            "/etc/ld.so.conf.d-x",
         ] {
             assert_eq!(refusal(path, "/rw", true), None, "{path}");
         }

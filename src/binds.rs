@@ -3,7 +3,7 @@
 //! In: the paths that the options name, and the texts of files, in the order in which they count. Out:
 //! [`Bind`]s, a parent before what is nested in it, and the [`Mistake`]s, which cost a line each and
 //! nothing else. Files on the private disk are written by whoever used the machine: they say what is
-//! kept, and cannot put anything in the place of the template's programs.
+//! kept, and cannot name the trees of the template's programs (`bind_rules`).
 
 use crate::{bind_conf, bind_dirs, bind_owner::Owner, bind_rules};
 use alloc::{
@@ -20,6 +20,8 @@ pub const MOST_MISTAKES: usize = 64;
 /// More than the kernel takes as a path.
 const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
+/// Each part may be a directory that is made in the root, whose store it takes.
+const MOST_PARTS: usize = 32;
 /// What of a mistake is shown.
 const LONGEST_FOUND: usize = 80;
 
@@ -270,6 +272,9 @@ fn plain(path: &str) -> Result<String, &'static str> {
     if plain.len() > LONGEST_PATH {
         return Err("a path of at most 4095 bytes");
     }
+    if plain.matches('/').count() > MOST_PARTS {
+        return Err("a path of at most 32 names");
+    }
     if plain.is_empty() { Err(bind_rules::NOT_THE_ROOT) } else { Ok(plain) }
 }
 
@@ -358,7 +363,8 @@ mod tests {
             assert!(plain(path).is_err(), "{path:?}");
         }
         assert!(plain(&["/", &"x".repeat(256)].concat()).is_err());
-        assert!(plain(&"/12345678".repeat(500)).is_err());
+        assert!(plain(&["/", &"x".repeat(254)].concat().repeat(17)).is_err());
+        assert!(plain(&"/x".repeat(33)).is_err() && plain(&"//x".repeat(32)).is_ok());
         assert_eq!(plain("//srv///x/").unwrap(), "/srv/x");
     }
 

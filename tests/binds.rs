@@ -34,10 +34,20 @@ fn check(declared: Declared, on_volume: bool) -> Result<(), TestCaseError> {
         let odd = |part: &str| matches!(part, "" | "." | "..");
         prop_assert!(!path[1..].split('/').any(odd), "{path:?}");
         prop_assert!(!path.chars().any(char::is_control), "{path:?}");
+        prop_assert!(path.matches('/').count() <= 32, "{path:?}");
         for never in ["/proc", "/sys", "/dev", "/run", "/rw"] {
             prop_assert!(below(path, never).is_none(), "{path:?}");
         }
-        let programs = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/etc/ebbtide"];
+        let programs = [
+            "/usr",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib64",
+            "/boot",
+            "/etc/ebbtide",
+            "/etc/alternatives",
+        ];
         let of_programs = programs.iter().any(|tree| below(path, tree).is_some());
         let local = below(path, "/usr/local").is_some();
         prop_assert!(!on_volume || local || !of_programs, "{path:?}");
