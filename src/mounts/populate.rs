@@ -119,7 +119,13 @@ impl New<'_> {
         let built = self.begun().and_then(|aside| build(aside.dir(), OsStr::new(&name), tally));
         match built {
             Ok(()) => self.ready.push((name, path.to_string())),
-            Err(error) => tally.fail(&format_args!("{}/{path} is not made: {error}", self.rw)),
+            Err(error) => {
+                tally.fail(&format_args!("{}/{path} is not made: {error}", self.rw));
+                // A full disk is not full for the next one.
+                if let Some(aside) = &self.aside {
+                    aside.discard(OsStr::new(&name));
+                }
+            }
         }
     }
 

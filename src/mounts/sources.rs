@@ -3,6 +3,9 @@
 //! In: the binds. Out: for each something to bind: what was there, a copy of what the root has, or
 //! something empty. All of it is built aside and made durable at once, so a cut leaves whole copies or
 //! none. What is nested in a copy is made in it.
+//!
+//! A directory that only leads to something else that is kept is a way (`tree::way`). Once it is to be
+//! bound itself, the rest of what the root has there is put into it.
 
 use super::{
     Site, Volume,
@@ -13,12 +16,13 @@ use crate::tree::{
     copy::{self, copy},
     open,
     resolve::{Made, make_beneath, resolve},
+    way,
 };
-use ebbtide_init::binds::{Kind, below};
+use ebbtide_init::binds::{Kind, below, order};
 use nix::{
     errno::Errno,
     fcntl::OFlag,
-    sys::stat::{Mode, fchmod, mkdirat},
+    sys::stat::{Mode, fchmod},
     unistd::{Gid, Uid, fchown},
 };
 use std::{
@@ -40,7 +44,7 @@ pub(crate) fn make(jobs: &mut [Job], site: &Site, volume: &Volume) {
     }
     let mut made = Vec::new();
     let done = Aside::begin(volume).and_then(|aside| {
-        made = build(&aside, jobs, &missing, site);
+        made = build(&aside, jobs, &missing, site, volume);
         aside.settle()?;
         for at in &made {
             publish(&aside, &mut jobs[*at], *at, volume);
@@ -53,7 +57,8 @@ pub(crate) fn make(jobs: &mut [Job], site: &Site, volume: &Volume) {
         for at in missing {
             let job = &mut jobs[at];
             if job.failed.is_none()
-                && !matches!(hold(volume.root.as_fd(), &job.source), Ok(Some(_)))
+                && (!matches!(hold(volume.root.as_fd(), &job.source), Ok(Some(_)))
+                    || leads_on(volume, Path::new(&job.source)))
             {
                 job.fail(&format_args!("nothing to bind could be made: {error}"));
             }
@@ -61,7 +66,7 @@ pub(crate) fn make(jobs: &mut [Job], site: &Site, volume: &Volume) {
     }
 }
 
-/// Returns those that have nothing to bind.
+/// Returns those that have nothing to bind, or only a way to something else.
 fn missing(jobs: &mut [Job], volume: &Volume) -> Vec<usize> {
     let mut missing = Vec::new();
     for (at, job) in jobs.iter_mut().enumerate() {
@@ -69,6 +74,17 @@ fn missing(jobs: &mut [Job], volume: &Volume) -> Vec<usize> {
             continue;
         }
         match hold(volume.root.as_fd(), &job.source) {
+            Ok(Some((_, Kind::Directory)))
+                if job.kind() == Kind::Directory && leads_on(volume, Path::new(&job.source)) =>
+            {
+                if volume.read_only {
+                    job.fail(
+                        &"only paths below it are kept so far, and the private disk can only be read",
+                    );
+                } else {
+                    missing.push(at);
+                }
+            }
             Ok(Some(_)) => {}
             Ok(None) if volume.read_only => {
                 job.fail(&"nothing to bind is there, and the private disk can only be read");
@@ -80,31 +96,79 @@ fn missing(jobs: &mut [Job], volume: &Volume) -> Vec<usize> {
     missing
 }
 
+/// Tells whether a directory of the private disk is a way.
+fn leads_on(volume: &Volume, source: &Path) -> bool {
+    open::directory(volume.root.as_fd(), source).is_ok_and(|dir| way::is_way(dir.as_fd()))
+}
+
 /// Builds what is missing; returns those that are to be published.
-fn build(aside: &Aside<'_>, jobs: &mut [Job], missing: &[usize], site: &Site) -> Vec<usize> {
+fn build(
+    aside: &Aside<'_>,
+    jobs: &mut [Job],
+    missing: &[usize],
+    site: &Site,
+    volume: &Volume,
+) -> Vec<usize> {
     let mut made: Vec<usize> = Vec::new();
     // The copy, among those that are being made, that the next one may lie in.
     let mut outer: Option<usize> = None;
     for at in missing.iter().copied() {
-        let lies_in =
+        if let Some(parent) = failed_around(jobs, at) {
+            let why = format!("it is nested in {}, which is not bound", jobs[parent].path);
+            jobs[at].fail(&why);
+            continue;
+        }
+        let nested =
             outer.and_then(|outer| Some((outer, below(&jobs[at].source, &jobs[outer].source)?)));
+        let lies_in =
+            nested.filter(|(outer, _)| !is_kept_between(volume, &jobs[*outer], &jobs[at]));
         let done = match lies_in {
             Some((outer, rest)) => within(aside, &jobs[at], &name(outer), rest),
-            None => alone(aside, &jobs[at], &name(at), site),
+            None => by_itself(aside, &jobs[at], &name(at), site),
         };
+        let (alone, nested) = (lies_in.is_none(), nested.is_some());
         match done.and_then(|found| dress(&jobs[at], found.as_ref(), site)) {
-            Ok(()) if lies_in.is_none() => {
+            Ok(()) if alone => {
                 made.push(at);
                 // What is kept elsewhere, /home and /usr/local, holds no other.
-                if jobs[at].source.starts_with("bind-dirs/") {
+                if !nested && jobs[at].source.starts_with("bind-dirs/") {
                     outer = Some(at);
                 }
             }
             Ok(()) => {}
-            Err(why) => jobs[at].fail(&why),
+            Err(why) => {
+                jobs[at].fail(&why);
+                if alone {
+                    // A full disk is not full for the next one.
+                    aside.discard(&name(at));
+                }
+            }
         }
     }
     made
+}
+
+/// Returns a bind that has failed, and that the one at `at` is nested in.
+fn failed_around(jobs: &[Job], at: usize) -> Option<usize> {
+    let mut path = jobs[at].path.as_str();
+    while let Some((above, _)) = path.rsplit_once('/') {
+        path = above;
+        match jobs[..at].binary_search_by(|job| order(&job.path, above)) {
+            Ok(parent) if jobs[parent].failed.is_some() => return Some(parent),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Tells whether something between the two is kept already: it stays, and a copy made now is not seen
+/// in it.
+fn is_kept_between(volume: &Volume, outer: &Job, inner: &Job) -> bool {
+    let (outer, inner) = (Path::new(&outer.source), Path::new(&inner.source));
+    let mut between = inner.ancestors().skip(1).take_while(|path| *path != outer);
+    between.any(|path| {
+        open::directory(volume.root.as_fd(), path).is_ok_and(|dir| !way::is_way(dir.as_fd()))
+    })
 }
 
 fn name(at: usize) -> OsString {
@@ -112,7 +176,7 @@ fn name(at: usize) -> OsString {
 }
 
 /// Makes what nothing else holds; returns it, opened, if it is new or is to be changed.
-fn alone(
+fn by_itself(
     aside: &Aside<'_>,
     job: &Job,
     name: &OsStr,
@@ -191,19 +255,44 @@ fn list(site: &Site, path: &str) -> String {
     read().unwrap_or_default()
 }
 
-/// Renames what was built to where it is kept.
+/// Renames what was built to where it is kept, or puts it into the way that is there.
 fn publish(aside: &Aside<'_>, job: &mut Job, at: usize, volume: &Volume) {
     let path = Path::new(&job.source);
     let (Some(parent), Some(leaf)) = (path.parent(), path.file_name()) else { return };
-    let done = folder(volume.root.as_fd(), parent)
-        .and_then(|parent| aside.publish(&name(at), parent.as_fd(), leaf));
-    if let Err(error) = done {
-        job.fail(&format_args!("nothing to bind could be made: {error}"));
+    let done = folder(aside, volume.root.as_fd(), parent).and_then(|parent| {
+        match aside.publish(&name(at), parent.as_fd(), leaf) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                complete(aside, &name(at), parent.as_fd(), leaf)
+            }
+            done => done,
+        }
+    });
+    match done {
+        Ok(()) => {}
+        Err(error) if leads_on(volume, path) => job.fail(&format_args!(
+            "only paths below it are kept so far, and the rest could not be put there: {error}"
+        )),
+        Err(error) => job.fail(&format_args!("nothing to bind could be made: {error}")),
+    }
+}
+
+/// Fills a way. Anything else that is there has come with what is around it, and is kept.
+fn complete(
+    aside: &Aside<'_>,
+    built: &OsStr,
+    parent: BorrowedFd<'_>,
+    leaf: &OsStr,
+) -> io::Result<()> {
+    match open::directory(parent, leaf) {
+        Ok(dir) if way::is_way(dir.as_fd()) => {
+            way::fill(Some(open::directory(aside.dir(), built)?.as_fd()), dir.as_fd())
+        }
+        _ => Ok(()),
     }
 }
 
 /// Opens the folder on the private disk that something is kept in, and makes what is missing of it.
-fn folder(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+fn folder(aside: &Aside<'_>, root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return root.try_clone_to_owned();
     }
@@ -212,15 +301,17 @@ fn folder(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
         found => return Ok(found?),
     }
     let mut dir = root.try_clone_to_owned()?;
-    for part in path {
-        dir = match open::directory(dir.as_fd(), part) {
-            Err(Errno::ENOENT) => {
-                mkdirat(&dir, part, Mode::S_IRWXU)?;
-                let made = open::directory(dir.as_fd(), part)?;
-                fchmod(&made, Mode::from_bits_truncate(0o755))?;
-                made
+    for (depth, part) in path.iter().enumerate() {
+        let found = open::directory(dir.as_fd(), part);
+        dir = match (found, depth) {
+            // A private directory of the root may be above what is kept: nobody gets around it here.
+            (Err(Errno::ENOENT), 0) => way::make(aside, dir.as_fd(), part, 0o700, false)?,
+            // What is in something that is kept is kept with it.
+            (Err(Errno::ENOENT), _) => {
+                let leads_on = depth == 1 || way::is_way(dir.as_fd());
+                way::make(aside, dir.as_fd(), part, 0o755, leads_on)?
             }
-            found => found?,
+            (found, _) => found?,
         };
     }
     Ok(dir)

@@ -69,6 +69,13 @@ impl<'v> Aside<'v> {
         self.dir.as_fd()
     }
 
+    /// Removes what could not be built to its end; what cannot be removed now is at the end.
+    pub(crate) fn discard(&self, name: &OsStr) {
+        if let Err(error) = remove(self.dir.as_fd(), name) {
+            log::warn!("{}/{} on the private disk: {error}", self.name, name.display());
+        }
+    }
+
     /// Makes everything that was built durable.
     ///
     /// # Errors

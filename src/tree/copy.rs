@@ -68,6 +68,15 @@ pub(crate) fn copy(
     Ok(copy.left_out)
 }
 
+/// Gives the directory `to` what `from` has beside its content.
+///
+/// # Errors
+/// When the file system does not take it.
+pub(crate) fn dress(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let mut copy = Copy { owner: Owner::Keep, to: Vec::new(), left_out: 0, room: Vec::new() };
+    copy.dress(from, to, &fstat(from)?)
+}
+
 struct Copy {
     owner: Owner,
     /// The directories that are being filled, the innermost last.

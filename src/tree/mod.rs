@@ -2,7 +2,8 @@
 //!
 //! In: open directories and names. Out: what is beneath them, changed. Whoever made a tree may have
 //! nested it without end, put links and pipes into it and swap them while it is walked: everything is
-//! done by descriptor, no link is followed, no mount is crossed, and nothing recurses.
+//! done by descriptor, no link is followed, no mount is crossed, and nothing recurses
+//! without a bound.
 
 pub(crate) mod aside;
 pub(crate) mod copy;
@@ -13,3 +14,4 @@ pub(crate) mod owner;
 pub(crate) mod remove;
 pub(crate) mod resolve;
 mod walk;
+pub(crate) mod way;

@@ -119,10 +119,10 @@ fn binds_what_is_declared() -> Result<()> {
     vm.run("cd /mnt/opt; echo 1 > new/file; echo 2 > relative/two; test -e /mnt/rw/bind-dirs/srv/real/in/two")?;
     let record = vm.run("cat /run/ebbtide/binds")?;
     for line in [
-        "/home\t/rw/home\toptions\tbound",
-        "/opt/a\t/rw/bind-dirs/opt/a\t/rw/config/ebbtide-binds.d/u.conf:2\tbound",
-        "/opt/relative\t/rw/bind-dirs/srv/real/in\t/etc/ebbtide/binds.d/a.conf:3\tbound",
-        "/etc/torrc\t/rw/bind-dirs/etc/torrc\t/usr/lib/qubes-bind-dirs.d/40_a.conf:1\tbound",
+        "/home\t/rw/home\toptions\tbound\t/home",
+        "/opt/a\t/rw/bind-dirs/opt/a\t/rw/config/ebbtide-binds.d/u.conf:2\tbound\t/opt/a",
+        "/opt/relative\t/rw/bind-dirs/srv/real/in\t/etc/ebbtide/binds.d/a.conf:3\tbound\t/srv/real/in",
+        "/etc/torrc\t/rw/bind-dirs/etc/torrc\t/usr/lib/qubes-bind-dirs.d/40_a.conf:1\tbound\t/etc/torrc",
     ] {
         assert!(record.lines().any(|found| found == line), "{line} is not in\n{record}");
     }
@@ -133,6 +133,76 @@ fn binds_what_is_declared() -> Result<()> {
     assert_eq!(vm.try_run(MOUNTS)?.status, 0);
     assert_eq!(bound(&vm)?, found);
     vm.kernel_log_is_clean()
+}
+
+#[test]
+fn a_way_to_a_bind_is_no_copy_of_what_it_stands_for() -> Result<()> {
+    let vm = require!(started(machine(&require!(Image::named("stage")))));
+    prepare(
+        &vm,
+        "mkdir -p var/lib/tor/keys var/lib/dpkg/info var/lib/deep/er; echo 1 > var/lib/dpkg/status\n\
+         echo template > var/lib/tor/id; echo deep > var/lib/deep/x; chmod 711 var/lib/deep\n\
+         printf '/var/lib/tor\\n/var/lib/deep/er/est\\n' > etc/ebbtide/binds.d/a.conf",
+        "",
+    )?;
+    assert_eq!(vm.try_run(MOUNTS)?.status, 0);
+    vm.run("echo mine > /mnt/var/lib/tor/id; echo mine > /mnt/var/lib/deep/er/est/y")?;
+    assert_eq!(vm.run("stat -c %a /mnt/rw/bind-dirs /mnt/rw/bind-dirs/var")?, "700\n755");
+    // The whole of it is declared later, with more in it; and then a run is cut at each of its steps.
+    vm.run(&format!(
+        "{UNMOUNT}\nprintf '/var/lib\\n/var/lib/tor/new\\n/var/lib/none\\n' >> /mnt/etc/ebbtide/binds.d/a.conf"
+    ))?;
+    for call in ["renameat2", "fsetxattr"] {
+        let status = vm.try_run(&format!(
+            "strace -o /run/trace -e trace={call} -e inject={call}:signal=SIGKILL:when=3 {MOUNTS}"
+        ))?;
+        assert_ne!(status.status, 0, "{call}");
+        vm.run(UNMOUNT)?;
+    }
+    let said = vm.try_run(MOUNTS)?;
+    assert_eq!(said.status, 0, "{}", said.text());
+    assert_eq!(bound(&vm)?, ["/home /home", "/usr/local /usrlocal", "/var/lib /bind-dirs/var/lib"]);
+    assert_eq!(
+        vm.run("cd /mnt/var/lib; cat tor/id deep/er/est/y deep/x dpkg/status; stat -c %a deep; ls -d tor/new none dpkg/info")?,
+        "mine\nmine\ndeep\n1\n711\ndpkg/info\nnone\ntor/new"
+    );
+    // What is removed now stays away.
+    vm.run(&format!("rm /mnt/var/lib/dpkg/status; {UNMOUNT}"))?;
+    assert_eq!(vm.try_run(MOUNTS)?.status, 0);
+    vm.run("test ! -e /mnt/var/lib/dpkg/status")?;
+    vm.kernel_log_is_clean()
+}
+
+#[test]
+fn a_copy_that_does_not_fit_costs_itself_and_what_is_nested_in_it() -> Result<()> {
+    let vm = require!(started(machine(&require!(Image::named("stage")))));
+    prepare(
+        &vm,
+        "mkdir -p srv/a usr/share/b; dd if=/dev/zero of=srv/z bs=1M count=150 2>/dev/null\n\
+         dd if=/dev/zero of=usr/share/b/z bs=1M count=80 2>/dev/null\n\
+         printf '/srv\\n/srv/a\\n/usr/share/b\\n/var/x\\n' > etc/ebbtide/binds.d/a.conf",
+        "dd if=/dev/zero of=home/z bs=1M count=100 2>/dev/null",
+    )?;
+    let said = vm.try_run(MOUNTS)?;
+    assert_eq!(said.status, 1);
+    let text = said.text();
+    assert!(
+        text.contains("/srv is not bound, declared by /etc/ebbtide/binds.d/a.conf:1: z: "),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "/srv/a is not bound, declared by /etc/ebbtide/binds.d/a.conf:2: it is nested in /srv"
+        ),
+        "{text}"
+    );
+    // The order is by name: what follows has the room again.
+    let failed = vm.run("cut -f1,4 /run/ebbtide/binds")?;
+    for bound in ["/usr/share/b\tbound", "/var/x\tbound"] {
+        assert!(failed.lines().any(|line| line == bound), "{failed}");
+    }
+    vm.run("test ! -e /mnt/rw/bind-dirs/srv && test ! -e /mnt/rw/.ebbtide-aside")?;
+    Ok(())
 }
 
 #[test]
