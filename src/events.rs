@@ -26,6 +26,8 @@ use std::{
 pub(crate) struct Events {
     nodes: Option<Inotify>,
     uevents: Option<OwnedFd>,
+    /// Uevents about anything else are passed over.
+    disks_alone: bool,
 }
 
 impl Events {
@@ -39,13 +41,13 @@ impl Events {
         nodes.add_watch("/dev", appears)?;
         // Without udev there is no such folder.
         let _ = nodes.add_watch("/run/udev/data", appears);
-        Ok(Self { nodes: Some(nodes), uevents: kernel_uevents().ok() })
+        Ok(Self { nodes: Some(nodes), uevents: kernel_uevents().ok(), disks_alone: false })
     }
 
-    /// Begins to listen to the kernel's own uevents alone: a disk that has another size is told of by
-    /// one. Where there are none (a container), the deadline must do.
-    pub(crate) fn of_the_kernel() -> Self {
-        Self { nodes: None, uevents: kernel_uevents().ok() }
+    /// Begins to listen to the kernel's own uevents about disks alone: a disk that has another size is
+    /// told of by one. Where there are none (a container), the deadline must do.
+    pub(crate) fn of_disks() -> Self {
+        Self { nodes: None, uevents: kernel_uevents().ok(), disks_alone: true }
     }
 
     /// Waits for the next change and returns true, or for `deadline` and returns false.
@@ -66,27 +68,40 @@ impl Events {
             match poll(&mut sources, timeout) {
                 Ok(0) if Instant::now() >= deadline => return Ok(false),
                 Ok(0) | Err(nix::Error::EINTR) => {}
-                Ok(_) => {
-                    self.drain();
-                    return Ok(true);
-                }
+                Ok(_) if self.drain() => return Ok(true),
+                // Others come by the hundred when a device is plugged in: they move no deadline.
+                Ok(_) if Instant::now() >= deadline => return Ok(false),
+                Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Takes everything that has come; what it was does not matter, the caller looks again.
-    fn drain(&self) {
+    /// Takes everything that has come, and tells whether the caller has to look again.
+    fn drain(&self) -> bool {
         while self.nodes.as_ref().is_some_and(|nodes| nodes.read_events().is_ok()) {}
+        let mut looks = !self.disks_alone;
         let mut message = [0; 8192];
         if let Some(uevents) = &self.uevents {
-            // ENOBUFS means that some were lost: the caller looks again all the same.
-            while matches!(
-                recv(uevents.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT),
-                Ok(_) | Err(nix::Error::ENOBUFS)
-            ) {}
+            loop {
+                match recv(uevents.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
+                    Ok(length) => {
+                        looks |= is_about_a_disk(message.get(..length).unwrap_or_default());
+                    }
+                    // Some were lost, and nobody knows which.
+                    Err(nix::Error::ENOBUFS) => looks = true,
+                    Err(_) => break,
+                }
+            }
         }
+        looks
     }
+}
+
+/// Tells whether a uevent is about a disk or a partition: `ACTION@PATH` and `KEY=VALUE…`, each with a
+/// zero behind it (lib/kobject_uevent.c).
+fn is_about_a_disk(uevent: &[u8]) -> bool {
+    uevent.split(|byte| *byte == 0).any(|field| field == b"SUBSYSTEM=block")
 }
 
 /// Calls `operation` until it is not refused because `device` is open elsewhere, after each close of
@@ -111,7 +126,7 @@ pub(crate) fn when_closed(
     let deadline = Instant::now() + patience;
     let nodes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     nodes.add_watch(device, AddWatchFlags::IN_CLOSE)?;
-    let closing = Events { nodes: Some(nodes), uevents: None };
+    let closing = Events { nodes: Some(nodes), uevents: None, disks_alone: false };
     while busy(&result) && Instant::now() < deadline {
         closing.wait(deadline.min(Instant::now() + Duration::from_millis(100)))?;
         result = operation();
@@ -129,4 +144,17 @@ fn kernel_uevents() -> nix::Result<OwnedFd> {
     )?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 1))?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_disks_from_anything_else() {
+        let size = b"change@/devices/vdb\0ACTION=change\0SUBSYSTEM=block\0RESIZE=1\0";
+        let usb = b"add@/devices/usb1\0ACTION=add\0SUBSYSTEM=usb\0PRODUCT=SUBSYSTEM=block\0";
+        assert!(is_about_a_disk(size));
+        assert!(!is_about_a_disk(usb) && !is_about_a_disk(b""));
+    }
 }

@@ -6,7 +6,7 @@ use ebbtide_format::{
     snapshot_table::SnapshotTable,
     units::Sectors,
 };
-use ebbtide_init::{encrypted::Encrypted, options::MAPPED_ROOT, usage::Usage};
+use ebbtide_init::{encrypted::Encrypted, options::MAPPED_ROOT, plan::UUID_PREFIX, usage::Usage};
 use ebbtide_sys::dm::{Control, Status};
 use nix::time::{ClockId, clock_gettime};
 use std::{fs, io, path::Path, time::Duration};
@@ -48,6 +48,11 @@ pub(crate) fn find(root: &Root) -> io::Result<Found> {
         let text = format!("{}: found {found}; wanted a snapshot that is mapped", link.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
+    // Whatever stands on a partition that is not ours must not be written over by a store that grows.
+    let uuid = control.info(MAPPED_ROOT).map_err(|error| named(&link, &error))?.uuid;
+    if found.is_some() && !uuid.starts_with(UUID_PREFIX) {
+        return Err(wanted(&format!("a device that is not ours, its identifier is \"{uuid}\"")));
+    }
     let Status { target, sectors, text } = found.ok_or_else(|| wanted("no table"))?;
     let table = SnapshotTable::parse(&text).filter(|_| target == Snapshot::TARGET);
     let table = table.ok_or_else(|| wanted(&format!("\"{target} {text}\"")))?;

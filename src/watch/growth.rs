@@ -13,7 +13,7 @@ use ebbtide_init::{
     encrypted::Encrypted,
     layout::{self, Extent},
 };
-use ebbtide_sys::{keyring, partition};
+use ebbtide_sys::{keyring, lock, partition};
 use std::{
     fs::{self, File},
     io,
@@ -30,9 +30,19 @@ pub(crate) struct Growth {
     partition: String,
     index: u32,
     encrypted: bool,
-    /// Size of the disk for which everything has been done, or has failed and been told.
-    done: Option<Sectors>,
-    failed: Option<Sectors>,
+    /// Sizes for which everything has been done, or has failed and been told.
+    done: Option<Sizes>,
+    failed: Option<Sizes>,
+    /// The disk under a shared lock, as soon as that could be had.
+    held: Option<File>,
+}
+
+/// What a look compares. Whoever has the kernel take over the table on the disk, as `partprobe` does,
+/// shrinks the partition and leaves the disk as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes {
+    disk: Sectors,
+    partition: Sectors,
 }
 
 impl Growth {
@@ -57,25 +67,49 @@ impl Growth {
             log::warn!("the store is not on a partition of ours and will not grow");
             return Ok(None);
         };
-        Ok(Some(Self { disk, block, partition, index, encrypted, done: None, failed: None }))
+        let (done, failed, held) = (None, None, None);
+        Ok(Some(Self { disk, block, partition, index, encrypted, done, failed, held }))
     }
 
-    /// Gives the store what room there is, when the disk has another size than at the last look. What
-    /// fails is told once, and tried again at each look.
+    /// Gives the store what room there is, when disk or partition has another size than after the last
+    /// look. What fails is told once, and tried again at each look.
     pub(crate) fn look(&mut self, root: &Root, store: &Store) {
-        let size = number_in(root, &format!("sys/class/block/{}/size", self.disk)).map(Sectors);
-        let Ok(size) = size.map_err(|error| log::warn!("{error}")) else { return };
-        if self.done == Some(size) {
+        self.hold(root);
+        let Ok(seen) = self.sizes(root).map_err(|error| log::warn!("{error}")) else { return };
+        if self.done == Some(seen) {
             return;
         }
-        match self.grow(root, store, size) {
-            Ok(()) => self.done = Some(size),
+        let size = seen.disk;
+        let grown = self.grow(root, store, size);
+        // The disk as it was seen: one that has grown since then is for the next look.
+        let left = self.sizes(root).map_or(seen, |now| Sizes { disk: size, ..now });
+        match grown {
+            Ok(()) => (self.done, self.failed) = (Some(left), None),
             Err(error) => {
-                if self.failed.replace(size) != Some(size) {
+                if self.failed.replace(left) != Some(left) {
                     log::error!("{} has {size} now, and the store cannot grow: {error}", self.disk);
                 }
             }
         }
+    }
+
+    /// Keeps the disk locked for as long as we watch. udev re-reads the table of a disk that somebody
+    /// has written to only under an exclusive lock; its looks at the disk share ours.
+    fn hold(&mut self, root: &Root) {
+        if self.held.is_none()
+            && let Ok(disk) = File::open(root.path(format!("dev/{}", self.disk)))
+            && lock::shared(&disk).is_ok()
+        {
+            self.held = Some(disk);
+        }
+    }
+
+    fn sizes(&self, root: &Root) -> io::Result<Sizes> {
+        let size = |below: &str| number_in(root, below).map(Sectors);
+        Ok(Sizes {
+            disk: size(&format!("sys/class/block/{}/size", self.disk))?,
+            partition: size(&format!("{}/size", self.partition))?,
+        })
     }
 
     fn grow(&self, root: &Root, store: &Store, size: Sectors) -> io::Result<()> {
@@ -95,8 +129,9 @@ impl Growth {
     }
 
     /// Gives the partition its new end in the kernel. The table on the disk stays as it is: it is made
-    /// anew at every start, and whoever closes the disk after writing to it has udev re-read a table of
-    /// partitions that are in use, which fails. So the disk is opened for reading only.
+    /// anew at every start. The disk is opened for reading only, since udev would re-read the table
+    /// after whoever closes it having been able to write. A tool that takes the old table over all the
+    /// same shrinks the partition again, which the next look sees.
     fn resize(&self, root: &Root, becomes: Extent) -> io::Result<()> {
         let path = root.path(format!("dev/{}", self.disk));
         File::open(&path)

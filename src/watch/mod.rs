@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Root, options: &Options) -> Result<(), Failure> {
         }
     };
     // Before the first look: a disk that grows between the two is not missed.
-    let events = Events::of_the_kernel();
+    let events = Events::of_disks();
     let mut growth = Growth::find(root, &store)?;
     let mut told = Told::default();
     loop {

@@ -1,4 +1,4 @@
-//! A file lock that is waited for, with a bound.
+//! File locks: an exclusive one that is waited for, with a bound, and a shared one.
 
 use crate::{alarm::Alarm, outcome::check};
 use std::{
@@ -37,6 +37,15 @@ pub fn exclusive(file: &File, patience: Duration) -> io::Result<()> {
     }
 }
 
+/// Locks an open file together with others who share the lock (`flock(2)`), at once or not at all. The
+/// lock lasts until the file is closed.
+///
+/// # Errors
+/// `WouldBlock` when somebody has it locked exclusively.
+pub fn shared(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_SH | libc::LOCK_NB)
+}
+
 fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as the file is borrowed.
     check(unsafe { libc::flock(file.as_raw_fd(), operation) })
@@ -52,6 +61,17 @@ mod tests {
         let files = (File::create(&path).unwrap(), File::open(&path).unwrap());
         std::fs::remove_file(path).unwrap();
         files
+    }
+
+    #[test]
+    fn whoever_shares_keeps_away_only_those_who_want_it_alone() {
+        let (one, other) = open_twice("shared");
+        shared(&one).unwrap();
+        shared(&other).unwrap();
+        let alone = flock(&other, libc::LOCK_EX | libc::LOCK_NB).unwrap_err();
+        assert_eq!(alone.kind(), io::ErrorKind::WouldBlock);
+        drop(one);
+        flock(&other, libc::LOCK_EX | libc::LOCK_NB).unwrap();
     }
 
     /// One test for all: the timer and its signal belong to the whole process.
