@@ -29,7 +29,10 @@ mod tree;
 mod watch;
 
 use arguments::Command;
-use ebbtide_init::plan::{Outcome, plan};
+use ebbtide_init::{
+    options::Options,
+    plan::{Outcome, plan},
+};
 use failure::Failure;
 use root::Root;
 use std::{
@@ -74,7 +77,7 @@ fn run(words: Vec<OsString>) -> u8 {
         Command::Watch => {
             journal::init();
             let root = Root::at("/");
-            stage::read_options(&root, None).and_then(|options| watch::run(&root, &options))
+            options_of_this_boot(&root).and_then(|options| watch::run(&root, &options))
         }
     };
     match result {
@@ -100,6 +103,20 @@ fn report(failure: &Failure) {
     }
 }
 
+/// Returns the options, with a warning where the file is not as the boot has seen it.
+fn options_of_this_boot(root: &Root) -> Result<Options, Failure> {
+    let (options, wrong) = stage::read_options_of_this_boot(root)?;
+    if let Some(wrong) = wrong {
+        let text = format!("{wrong}; the kernel command line alone counts");
+        if log::max_level() == log::LevelFilter::Off {
+            let _ = writeln!(io::stderr(), "ebbtide-init: {text}");
+        } else {
+            log::warn!("{text}");
+        }
+    }
+    Ok(options)
+}
+
 fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Failure> {
     let options = stage::read_options(root, command_line)?;
     let plan = plan(&options, &observe::observe(root, &options)?)?;
@@ -108,7 +125,7 @@ fn dry_run(root: &Root, command_line: Option<String>) -> Result<(), Failure> {
 
 fn tell_status(json: bool) -> Result<(), Failure> {
     let root = Root::at("/");
-    let report = status::look(&root, &stage::read_options(&root, None)?)?;
+    let report = status::look(&root, &options_of_this_boot(&root)?)?;
     print(&if json { report.json() } else { report.to_string() })
 }
 

@@ -28,6 +28,24 @@ pub(crate) fn read_options(root: &Root, command_line: Option<String>) -> Result<
     Ok(Options::parse(&command_line, &root.read("etc/ebbtide/init.conf")?)?)
 }
 
+/// Reads the options in a system that runs, and what is wrong with the file, if anything is: this boot
+/// read the copy in its initramfs, so the kernel command line alone counts then.
+///
+/// # Errors
+/// When the command line cannot be read or taken.
+pub(crate) fn read_options_of_this_boot(
+    root: &Root,
+) -> Result<(Options, Option<Failure>), Failure> {
+    let wrong = match read_options(root, None) {
+        Ok(options) => return Ok((options, None)),
+        Err(wrong) => wrong,
+    };
+    match Options::parse(&root.read("proc/cmdline")?, "") {
+        Ok(options) if root.has("proc/cmdline") => Ok((options, Some(wrong))),
+        _ => Err(wrong),
+    }
+}
+
 /// Sets the root up, and returns what came of it.
 ///
 /// # Errors
@@ -64,5 +82,34 @@ fn plan_when_ready(root: &Root, options: &Options, encrypts: bool) -> Result<Pla
             Err(refusal) if refusal.may_pass() && patience.look_again(refusal.role())? => {}
             decided => return Ok(decided?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_mistake_in_the_file_does_not_hide_a_boot_that_has_not_seen_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::at(folder.path());
+        for name in ["proc", "etc/ebbtide"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        assert!(read_options_of_this_boot(&root).is_err(), "no /proc");
+        write("proc/cmdline", "root=/dev/mapper/dmroot ebbtide.rw=/kept");
+        write("etc/ebbtide/init.conf", "rw = /other\nspeed = high\n");
+
+        let (options, wrong) = read_options_of_this_boot(&root).ok().unwrap();
+        assert!(options.wanted);
+        assert_eq!(options.rw, "/kept");
+        assert!(wrong.unwrap().to_string().contains("speed"));
+
+        write("etc/ebbtide/init.conf", "rw = /other\n");
+        assert!(read_options_of_this_boot(&root).ok().unwrap().1.is_none());
+        write("proc/cmdline", "root=/dev/mapper/dmroot ebbtide.speed=high");
+        assert!(read_options_of_this_boot(&root).is_err(), "a mistake on the command line");
     }
 }

@@ -81,6 +81,32 @@ fn status_says_what_device_mapper_says() -> Result<()> {
     Ok(())
 }
 
+/// A snapshot that somebody else has made lies on a partition that is not ours to write over.
+#[test]
+fn a_snapshot_of_somebody_else_is_neither_told_about_nor_watched() -> Result<()> {
+    let vm = require!(stage(&require!(Image::named("stage"))).start());
+    vm.run("dmsetup create dmroot --table '0 2048 snapshot /dev/vda /dev/vdb N 8'")?;
+    for verb in ["status", "watch"] {
+        let said = vm.try_run(&format!("timeout 20 ebbtide-init {verb} 2>&1"))?;
+        assert_eq!(said.status, 1);
+        assert!(said.text().contains("found a device that is not ours"), "{}", said.text());
+    }
+    Ok(())
+}
+
+/// The boot has read the copy of its initramfs: what is wrong with the file here is only said.
+#[test]
+fn a_mistake_in_the_file_of_settings_hides_no_store() -> Result<()> {
+    let vm = require!(stage(&require!(Image::named("stage"))).start());
+    vm.run(
+        "ebbtide-init root && mkdir -p /etc/ebbtide && echo speed=high > /etc/ebbtide/init.conf",
+    )?;
+    let said = vm.run("ebbtide-init status 2>&1")?;
+    assert!(said.contains("found \"speed=high\"") && said.contains("alone counts"), "{said}");
+    assert!(said.contains("% full"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn status_knows_roots_without_a_store() -> Result<()> {
     let image = require!(Image::named("stage"));
@@ -260,6 +286,8 @@ fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
     assert_eq!(sectors(&vm)?.1, 510 << 11);
     vm.run("udevadm settle; echo 3 > /proc/sys/vm/drop_caches")?;
     assert_eq!(vm.run("sha256sum /root/fill")?, before);
+    is_made_large_again(&vm)?;
+    assert_eq!(vm.run("sha256sum /root/fill")?, before);
     println!("{}", vm.run("ebbtide-init status")?);
     println!("{}", vm.run("journalctl -u ebbtide-watch --no-pager; systemd-analyze security ebbtide-watch --no-pager | tail -n 1")?);
     assert_eq!(vm.try_run("systemctl --failed --no-legend")?.text(), "");
@@ -267,6 +295,21 @@ fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
     vm.power_off()?;
     assert!(!vm.console().contains("FAILED"), "{}", vm.console());
     vm.kernel_log_is_clean()
+}
+
+/// udev is kept from taking over the old table on the disk; a tool that does so is put right.
+fn is_made_large_again(vm: &Vm) -> Result<()> {
+    let sectors = "cat /sys/class/block/vdb1/size";
+    let large = vm.run(sectors)?;
+    assert_eq!(large, (510_u64 << 11).to_string());
+    assert_eq!(vm.try_run("flock --exclusive --nonblock /dev/vdb true")?.status, 1, "not held");
+    vm.run("flock --shared --nonblock /dev/vdb true")?;
+    vm.run("partx --update /dev/vdb")?;
+    assert_ne!(vm.run(sectors)?, large, "the tool took nothing over");
+    vm.run(&format!(
+        "n=0; until [ $({sectors}) = {large} ]; do n=$((n+1)); [ $n -lt 200 ] || exit 1; sleep 0.1; done"
+    ))?;
+    Ok(())
 }
 
 /// Less than 2 MB are resident, shared pages of libraries among them.
