@@ -10,7 +10,7 @@ use ebbtide_format::{
     units::{Bytes, Sectors},
 };
 
-/// Where the markers stand; `50-ebbtide.rules` reads those about devices.
+/// Where the markers stand; `09-ebbtide.rules` reads those about devices.
 pub const MARKERS: &str = "/run/ebbtide";
 
 /// A file that tells udev's rules, or the next run, what is so.

@@ -31,9 +31,10 @@ installkernel() {
 install() {
     inst_multiple ebbtide-init modprobe
     inst_multiple -o /etc/ebbtide/init.conf
-    inst_rules 50-ebbtide.rules
+    inst_rules 09-ebbtide.rules
     local unit
     if dracut_module_included "systemd"; then
+        inst_multiple udevadm
         for unit in ebbtide-root.service ebbtide-mounts.service; do
             inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
         done

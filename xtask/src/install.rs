@@ -124,7 +124,7 @@ pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
             what: What::File { from: binary.to_owned(), mode: 0o755 },
             to: "usr/sbin/ebbtide-init".into(),
         },
-        item("initramfs/50-ebbtide.rules", "usr/lib/udev/rules.d/50-ebbtide.rules", 0o644),
+        item("initramfs/09-ebbtide.rules", "usr/lib/udev/rules.d/09-ebbtide.rules", 0o644),
         item("initramfs/hook", "usr/share/initramfs-tools/hooks/ebbtide", 0o755),
         item("initramfs/resume.conf", "usr/share/initramfs-tools/conf.d/ebbtide", 0o644),
         Item {
