@@ -19,7 +19,7 @@ pub struct BootWords {
     pub flags: Vec<MountWord>,
     /// The rest of `rootflags=`, for the file system, with commas between.
     pub data: String,
-    /// `rw`; `ro` is the default.
+    /// `rw`; `ro` is the default. In `rootflags=` they win over the words of their own.
     pub writable: bool,
     /// `init=`.
     pub init: Option<String>,
@@ -42,9 +42,16 @@ pub enum MountWord {
     StrictAtime,
     /// Each write at once.
     Sync,
+    /// Each change of a folder at once.
+    DirSync,
+    /// Times in memory for as long as possible.
+    LazyTime,
 }
 
-const MOUNT_WORDS: [(&str, MountWord); 7] = [
+/// File systems of a root, tried in this order where the command line names none: commonest first.
+pub const ROOT_TYPES: [&str; 6] = ["ext4", "xfs", "btrfs", "squashfs", "erofs", "f2fs"];
+
+const MOUNT_WORDS: [(&str, MountWord); 9] = [
     ("nodev", MountWord::NoDev),
     ("nosuid", MountWord::NoSuid),
     ("noexec", MountWord::NoExec),
@@ -52,13 +59,33 @@ const MOUNT_WORDS: [(&str, MountWord); 7] = [
     ("nodiratime", MountWord::NoDirAtime),
     ("strictatime", MountWord::StrictAtime),
     ("sync", MountWord::Sync),
+    ("dirsync", MountWord::DirSync),
+    ("lazytime", MountWord::LazyTime),
 ];
+
+/// Words that take others back.
+const OPPOSITES: [(&str, &[MountWord]); 10] = [
+    ("dev", &[MountWord::NoDev]),
+    ("suid", &[MountWord::NoSuid]),
+    ("exec", &[MountWord::NoExec]),
+    ("atime", &[MountWord::NoAtime]),
+    ("diratime", &[MountWord::NoDirAtime]),
+    ("relatime", &[MountWord::NoAtime, MountWord::StrictAtime]),
+    ("nostrictatime", &[MountWord::StrictAtime]),
+    ("async", &[MountWord::Sync]),
+    ("nolazytime", &[MountWord::LazyTime]),
+    ("defaults", &[MountWord::NoDev, MountWord::NoSuid, MountWord::NoExec, MountWord::Sync]),
+];
+
+/// Words for programs that read fstab; no file system knows them.
+const NOBODYS: [&str; 6] = ["auto", "noauto", "nouser", "nofail", "_netdev", "norelatime"];
 
 impl BootWords {
     /// Reads the kernel command line; there is nothing in it that cannot be taken.
     #[must_use]
     pub fn parse(command_line: &str) -> Self {
         let mut found = Self::default();
+        let mut in_flags = None;
         for word in words(command_line) {
             // What follows is for the init.
             if word == "--" {
@@ -70,29 +97,38 @@ impl BootWords {
                     found.types =
                         parts(value).filter(|kind| *kind != "auto").map(String::from).collect();
                 }
-                Some(("rootflags", value)) => found.set_flags(value),
+                Some(("rootflags", value)) => in_flags = found.set_flags(value),
                 Some(("init", value)) if !value.is_empty() => found.init = Some(value.to_string()),
                 None if word == "ro" => found.writable = false,
                 None if word == "rw" => found.writable = true,
                 _ => {}
             }
         }
+        found.writable = in_flags.unwrap_or(found.writable);
         found
     }
 
-    fn set_flags(&mut self, value: &str) {
+    /// Takes the flags over as `mount(8)` does, and returns what they say about writing.
+    fn set_flags(&mut self, value: &str) -> Option<bool> {
         self.flags.clear();
         self.data.clear();
+        let mut writable = None;
         for part in parts(value) {
             if let Some((_, word)) = MOUNT_WORDS.iter().find(|(text, _)| *text == part) {
                 self.flags.push(*word);
-            } else if !matches!(part, "defaults" | "relatime") {
+            } else if let Some((_, taken)) = OPPOSITES.iter().find(|(text, _)| *text == part) {
+                self.flags.retain(|word| !taken.contains(word));
+            } else if matches!(part, "ro" | "rw") {
+                writable = Some(part == "rw");
+            } else if !NOBODYS.contains(&part) && !part.starts_with("x-") && !part.starts_with("X-")
+            {
                 if !self.data.is_empty() {
                     self.data.push(',');
                 }
                 self.data.push_str(part);
             }
         }
+        writable
     }
 }
 
@@ -118,6 +154,7 @@ fn parts(value: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use proptest::prelude::*;
 
     #[test]
@@ -133,6 +170,27 @@ mod tests {
         assert_eq!(words.init.as_deref(), Some("/srv/b"));
         assert!(!words.writable);
         assert!(BootWords::parse("ro quiet rw").writable);
+    }
+
+    #[test]
+    fn flags_of_every_mount_do_not_reach_the_file_system() {
+        for (flags, wanted, data) in [
+            ("defaults,relatime,x-systemd.device-timeout=9,errors=panic", &[][..], "errors=panic"),
+            ("noatime,nodev,atime,dev,exec,suid,async", &[], ""),
+            ("noatime,lazytime,x-initrd.mount,X-a", &[MountWord::NoAtime, MountWord::LazyTime], ""),
+            ("strictatime,relatime,nodev,nofail", &[MountWord::NoDev], ""),
+        ] {
+            let words = BootWords::parse(&format!("rootflags={flags}"));
+            assert_eq!((words.flags.as_slice(), words.data.as_str()), (wanted, data), "{flags}");
+        }
+    }
+
+    #[test]
+    fn whether_the_root_can_be_written_to_is_said_last_by_its_flags() {
+        assert!(BootWords::parse("rootflags=rw,subvol=@ ro").writable);
+        assert!(!BootWords::parse("rw rootflags=ro").writable);
+        assert!(BootWords::parse("rootflags=ro rw rootflags=noatime").writable);
+        assert_eq!(BootWords::parse("rootflags=rw,subvol=@ ro").data, "subvol=@");
     }
 
     #[test]

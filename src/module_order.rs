@@ -83,17 +83,25 @@ pub fn same(one: &str, other: &str) -> bool {
 }
 
 /// Returns what the kernel command line says to a module, as `NAME.KEY=VALUE`: the kernel itself reads
-/// such words only for what is built in.
+/// such words only for what is built in. What is behind `--` is for the init. The kernel splits the text
+/// again, so a value with blanks stands in quotes.
 #[must_use]
 pub fn parameters(command_line: &str, name: &str) -> String {
     let mut found = String::new();
-    for word in words(command_line) {
+    let words = words(command_line);
+    for word in words.iter().take_while(|word| *word != "--") {
         let Some((of, parameter)) = word.split_once('.') else { continue };
-        if same(of, name) {
-            if !found.is_empty() {
-                found.push(' ');
+        if !same(of, name) {
+            continue;
+        }
+        if !found.is_empty() {
+            found.push(' ');
+        }
+        match parameter.split_once('=') {
+            Some((key, value)) if value.contains(|c: char| c.is_ascii_whitespace()) => {
+                found.extend([key, "=\"", value, "\""]);
             }
-            found.push_str(parameter);
+            _ => found.push_str(parameter),
         }
     }
     found
@@ -250,8 +258,8 @@ kernel/drivers/md/dm-mod.ko:
 
     #[test]
     fn a_module_gets_its_words_of_the_command_line() {
-        let line = "ro dm_mod.x=1 dm-mod.y=\"a b\" dm_model.z=2 dm_mod=3";
-        assert_eq!(parameters(line, "dm-mod"), "x=1 y=a b");
+        let line = "ro dm_mod.x=1 dm-mod.y=\"a b\" dm_model.z=2 dm_mod=3 \"dm_mod.w=c d\" dm_mod.v -- dm_mod.u=1";
+        assert_eq!(parameters(line, "dm-mod"), "x=1 y=\"a b\" w=\"c d\" v");
         assert_eq!(parameters(line, "ext4"), "");
     }
 

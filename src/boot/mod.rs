@@ -51,6 +51,7 @@ pub(crate) fn boot(words: &[OsString]) -> ! {
 
 fn up_to_the_real_init(words: &[OsString]) -> Result<Infallible, Failure> {
     early::mount_and_open()?;
+    screen::decide();
     kmsg::init();
     log::info!("boot: process 1 runs");
     let machine = Root::at("/");

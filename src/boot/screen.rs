@@ -17,6 +17,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     panic,
     path::Path,
+    sync::OnceLock,
     thread,
     time::Duration,
 };
@@ -34,6 +35,16 @@ const SHELLS: [(&CStr, &[&CStr]); 3] = [
     (c"/usr/bin/busybox", &[c"busybox", c"sh"]),
 ];
 const ENVIRONMENT: [&CStr; 3] = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"HOME=/", c"TERM=linux"];
+
+/// What is done, as long as that can be read: `/proc` and `/etc` are others after the switch of the root.
+static WANTED: OnceLock<OnFailure> = OnceLock::new();
+
+/// Decides what a failure from now on comes to.
+pub(super) fn decide() -> OnFailure {
+    let machine = Root::at("/");
+    let read = |path| machine.read(path).unwrap_or_default();
+    *WANTED.get_or_init(|| on_failure(&read("proc/cmdline"), &read("etc/ebbtide/init.conf")))
+}
 
 /// Shows the failure, and does what the option `failure` asks for.
 pub(super) fn end(failure: &Failure) -> ! {
@@ -53,9 +64,7 @@ pub(super) fn instead_of_a_panic() {
 }
 
 fn show_and_act(said: &str, hint: &str) -> ! {
-    let machine = Root::at("/");
-    let read = |path| machine.read(path).unwrap_or_default();
-    let wanted = on_failure(&read("proc/cmdline"), &read("etc/ebbtide/init.conf"));
+    let wanted = decide();
     let act = match wanted {
         OnFailure::Shell if shell().is_none() => {
             "there is no shell here; the power goes off in 5 s (ebbtide.failure=shell)"

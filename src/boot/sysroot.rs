@@ -2,14 +2,12 @@
 
 use super::SYSROOT;
 use crate::{failure::Failure, root::named};
-use ebbtide_init::boot_words::{BootWords, MountWord};
-use nix::errno::Errno;
+use ebbtide_init::boot_words::{BootWords, MountWord, ROOT_TYPES};
+use nix::{errno::Errno, mount::MsFlags};
 use std::{fs, io, path::Path};
 use sys_mount::{Mount, MountFlags};
 
 const DEVICE: &str = "/dev/mapper/dmroot";
-/// Tried in this order where the command line says nothing: what roots are made of, commonest first.
-const TYPES: [&str; 6] = ["ext4", "xfs", "btrfs", "squashfs", "erofs", "f2fs"];
 
 /// Mounts it as the command line says.
 ///
@@ -23,7 +21,7 @@ pub(super) fn mount(boot: &BootWords) -> Result<(), Failure> {
         _ => {}
     }
     if boot.types.is_empty() {
-        return first_that_mounts(&TYPES, boot);
+        return first_that_mounts(&ROOT_TYPES, boot);
     }
     let types: Vec<&str> = boot.types.iter().map(String::as_str).collect();
     first_that_mounts(&types, boot)
@@ -74,6 +72,9 @@ fn flags(boot: &BootWords) -> MountFlags {
             MountWord::NoDirAtime => MountFlags::NODIRATIME,
             MountWord::StrictAtime => MountFlags::STRICTATIME,
             MountWord::Sync => MountFlags::SYNCHRONOUS,
+            MountWord::DirSync => MountFlags::DIRSYNC,
+            // sys-mount has no name for it.
+            MountWord::LazyTime => MountFlags::from_bits_retain(MsFlags::MS_LAZYTIME.bits()),
         };
     }
     flags

@@ -3,10 +3,10 @@
 
 use crate::{
     debian::{boots_writes_and_forgets, is_up_on_dmroot, keeps_a_writable_root},
-    machine::debian,
+    machine::{debian, small_root},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use vmtest::{Disk, Ending, Image, Qemu, Result, Size, Vm, require};
 
 /// Longer than a screen is shown.
@@ -92,6 +92,25 @@ fn a_root_without_an_init_is_named() -> Result<()> {
     let vm = require!(machine.start());
     let found = "found /sbin/init: No such file or directory (os error 2); /etc/init: No such";
     shows(&vm, &["wanted a program in the root", found, "the machine starts again in 5 s"])?;
+    ends(&vm, &Ending::Reset)
+}
+
+/// After the switch the settings of the initramfs are gone, and count all the same.
+#[test]
+fn an_init_that_cannot_be_started_ends_as_the_settings_of_the_initramfs_say() -> Result<()> {
+    let (image, other) = (require!(Image::named("debian-boot")), require!(Image::named("stage")));
+    let with = Added::to(&image, &[("etc/ebbtide/init.conf", Content::Text("failure = reboot\n"))]);
+    let root = root_with_an_init_of_no_format(&other);
+    let machine = Qemu::boot(&image)
+        .root(Disk::read_only(root.path()))
+        .volatile(Disk::empty(Size::mib(512)))
+        .initrd(&with.initrd)
+        .cmdline("init=/broken");
+    let vm = require!(machine.start());
+    shows(
+        &vm,
+        &["wanted /broken started", "found ENOEXEC", "Now:   the machine starts again in 5 s"],
+    )?;
     ends(&vm, &Ending::Reset)
 }
 
@@ -261,6 +280,24 @@ fn ends(vm: &Vm, ending: &Ending) -> Result<()> {
     let outcome = vm.wait_for_end(LIMIT);
     assert_eq!(&outcome.ending, ending, "{}", outcome.console);
     vm.kernel_log_is_clean()
+}
+
+/// A root with a program `/broken` that no kernel starts, and places for what goes along to it.
+fn root_with_an_init_of_no_format(image: &Image) -> NamedTempFile {
+    let root = small_root(image, Size::mib(64));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (program, requests) = (folder.path().join("program"), folder.path().join("requests"));
+    fs::write(&program, "no format that the kernel knows").expect("a file is written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it may run");
+    let text = format!(
+        "mkdir dev\nmkdir proc\nmkdir sys\nmkdir run\nwrite {} broken\n",
+        program.display()
+    );
+    fs::write(&requests, text).expect("a file is written");
+    let mut debugfs = Command::new("debugfs");
+    debugfs.arg("-w").arg("-f").arg(&requests).arg(root.path());
+    assert!(debugfs.status().expect("debugfs runs").success(), "the root was not changed");
+    root
 }
 
 /// What a file of an initramfs is made of.
