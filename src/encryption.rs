@@ -28,7 +28,15 @@ pub(crate) fn set_up(
     drop(key);
     let started = mapper.start(part.name(), uuid, crypt.size, Crypt::TARGET, &crypt.arguments());
     let is_mapped = started.is_ok();
-    let Err(error) = started.and_then(|minor| link(part, minor)) else { return Ok(()) };
+    let Err(error) = started.and_then(|minor| link(part, minor)) else {
+        if part == Encrypted::Swap {
+            // Its table is never loaded again, unlike that of a store that grows.
+            if let Err(error) = forget(part) {
+                log::warn!("the key of {} stays in the keyring: {error}", part.name());
+            }
+        }
+        return Ok(());
+    };
     let left = if is_mapped { take_down(mapper, part) } else { forget(part) };
     if let Err(second) = left {
         log::error!("could not remove {} after it failed to start: {second}", part.name());
