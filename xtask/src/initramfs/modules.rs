@@ -13,11 +13,13 @@ use crate::failure::{Context, Failure, Result};
 /// Loaded at every boot, so the kernel must have them.
 const ALWAYS: [&str; 5] = ["virtio_pci", "virtio_blk", "dm_mod", "dm_snapshot", "ext4"];
 
-/// Loaded when the kernel asks for them, or on Xen; a kernel without one of them cannot do what it is for.
-const ON_DEMAND: [&str; 16] = [
+/// Loaded when the kernel asks for them, or on Xen; a kernel without one of them cannot do what it is for, unless it
+/// does that by other means: newer ones have the checksums built in under other names.
+const ON_DEMAND: [&str; 19] = [
     "xen_blkfront",
     "dm_crypt",
     "xts",
+    "ecb",
     "cbc",
     "essiv",
     "aes_generic",
@@ -27,9 +29,11 @@ const ON_DEMAND: [&str; 16] = [
     "crc32c_intel",
     "xfs",
     "btrfs",
+    "f2fs",
     "overlay",
     "squashfs",
     "erofs",
+    "isofs",
     "loop",
 ];
 
@@ -94,7 +98,7 @@ impl Kernel {
             match modules.order(&[name]) {
                 Ok(more) => files.extend(more),
                 Err(_) => {
-                    eprintln!("the kernel has no module {name}; what it is for will not work")
+                    eprintln!("the kernel lists no module {name}, apart or built in")
                 }
             }
         }
@@ -190,5 +194,42 @@ fn versions(modules: &Path) -> String {
         "no kernel there".to_owned()
     } else {
         format!("only {}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebbtide_format::signature::Kind;
+    use ebbtide_init::boot_words::ROOT_TYPES;
+
+    /// The driver of a file system, as its module is called.
+    fn module(kind: Kind) -> &'static str {
+        match kind {
+            // One driver for all three.
+            Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => "ext4",
+            Kind::Iso9660 => "isofs",
+            Kind::Xfs | Kind::Btrfs | Kind::Squashfs | Kind::Erofs => kind.word(),
+        }
+    }
+
+    #[test]
+    fn every_file_system_that_the_guest_mounts_has_its_driver() {
+        let has = |name: &str| ALWAYS.contains(&name) || ON_DEMAND.contains(&name);
+        for kind in ROOT_TYPES {
+            assert!(has(kind), "{kind} of a root");
+        }
+        for kind in [
+            Kind::Ext2,
+            Kind::Ext3,
+            Kind::Ext4,
+            Kind::Xfs,
+            Kind::Btrfs,
+            Kind::Squashfs,
+            Kind::Erofs,
+            Kind::Iso9660,
+        ] {
+            assert!(has(module(kind)), "{}", kind.word());
+        }
     }
 }
