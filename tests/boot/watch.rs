@@ -299,7 +299,7 @@ fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
 
 /// udev is kept from taking over the old table on the disk; a tool that does so is put right.
 fn is_made_large_again(vm: &Vm) -> Result<()> {
-    let sectors = "cat /sys/class/block/vdb1/size";
+    let sectors = "cat /sys/class/block/vdb2/size";
     let large = vm.run(sectors)?;
     assert_eq!(large, (510_u64 << 11).to_string());
     assert_eq!(vm.try_run("flock --exclusive --nonblock /dev/vdb true")?.status, 1, "not held");
