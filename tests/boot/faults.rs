@@ -22,7 +22,7 @@ const CALLS: Calls = [
 const ENCRYPTED: Calls = [
     ("ioctl", 16),
     ("getrandom", 3),
-    ("keyctl", 2),
+    ("keyctl", 4),
     ("add_key", 2),
     ("unlink", 2),
     ("symlink", 3),
