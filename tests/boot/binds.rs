@@ -152,9 +152,9 @@ fn a_way_to_a_bind_is_no_copy_of_what_it_stands_for() -> Result<()> {
     vm.run(&format!(
         "{UNMOUNT}\nprintf '/var/lib\\n/var/lib/tor/new\\n/var/lib/none\\n' >> /mnt/etc/ebbtide/binds.d/a.conf"
     ))?;
-    for call in ["renameat2", "fsetxattr"] {
+    for (call, number) in [("renameat2", 3), ("fsetxattr", 1)] {
         let status = vm.try_run(&format!(
-            "strace -o /run/trace -e trace={call} -e inject={call}:signal=SIGKILL:when=3 {MOUNTS}"
+            "strace -o /run/trace -e trace={call} -e inject={call}:signal=SIGKILL:when={number} {MOUNTS}"
         ))?;
         assert_ne!(status.status, 0, "{call}");
         vm.run(UNMOUNT)?;
@@ -178,10 +178,10 @@ fn a_copy_that_does_not_fit_costs_itself_and_what_is_nested_in_it() -> Result<()
     let vm = require!(started(machine(&require!(Image::named("stage")))));
     prepare(
         &vm,
-        "mkdir -p srv/a usr/share/b; dd if=/dev/zero of=srv/z bs=1M count=150 2>/dev/null\n\
-         dd if=/dev/zero of=usr/share/b/z bs=1M count=80 2>/dev/null\n\
+        "mkdir -p srv/a usr/share/b; dd if=/dev/zero of=srv/z bs=1M count=25 2>/dev/null\n\
+         dd if=/dev/zero of=usr/share/b/z bs=1M count=10 2>/dev/null\n\
          printf '/srv\\n/srv/a\\n/usr/share/b\\n/var/x\\n' > etc/ebbtide/binds.d/a.conf",
-        "dd if=/dev/zero of=home/z bs=1M count=100 2>/dev/null",
+        "dd if=/dev/zero of=home/y bs=1M count=16 2>/dev/null; dd if=/dev/zero of=home/z bs=1M 2>/dev/null || rm home/y",
     )?;
     let said = vm.try_run(MOUNTS)?;
     assert_eq!(said.status, 1);
