@@ -24,7 +24,7 @@ struct Input {
 
 fuzz_target!(|input: Input| {
     // Small disks matter more; and all of what is read is held in memory.
-    let disk = Bytes((input.sectors % (1 << 40) >> (16 + input.shift % 24)) * 512);
+    let disk = Bytes(((input.sectors % (1 << 40)) >> (16 + input.shift % 24)) * 512);
     let ranges = ranges(disk);
     let mut pieces: Vec<_> =
         ranges.iter().map(|range| vec![0; (range.end - range.start) as usize]).collect();

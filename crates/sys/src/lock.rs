@@ -12,7 +12,7 @@ use std::{
 /// file is closed.
 ///
 /// `flock` has no limit of its own, and a close is reported by inotify before the lock ends, so an
-/// [`Alarm`] interrupts the wait.
+/// An alarm interrupts the wait.
 ///
 /// # Errors
 /// `TimedOut` when somebody else kept it locked for that long.
