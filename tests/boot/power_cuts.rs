@@ -75,19 +75,27 @@ fn loses_nothing(when: &Moment, number: u64) -> Result<()> {
         vm.run(ROOT)?;
         vm.run(MOUNTS)?;
         is_whole(&vm)?;
-        vm.run("echo mine > /mnt/home/user/file && sync /mnt/home/user/file")?;
-        vm.run("mv /mnt/home/user/.profile /mnt/home/user/profile && sync /mnt/home/user")?;
-        vm.power_cycle()?;
-
-        start(&vm, &Moment::Any)?;
-        sleep(dice.throw(span));
-        vm.power_cycle()?;
-        vm.run(ROOT)?;
-        vm.run(MOUNTS)?;
-        assert_eq!(vm.run("cat /mnt/home/user/file")?, "mine", "cut {cut} after {moment:?}");
-        let home = vm.run("ls -A /mnt/home/user")?;
-        assert!(home.contains("profile") && !home.contains(".profile"), "filled twice: {home}");
+        if cut + 1 == CUTS {
+            keeps_what_its_user_has_synced(&mut vm, dice.throw(span))?;
+        }
     }
+    Ok(())
+}
+
+/// Its user writes, and the power goes while the next start is at work.
+fn keeps_what_its_user_has_synced(vm: &mut Vm, moment: Duration) -> Result<()> {
+    vm.run("echo mine > /mnt/home/user/file && sync /mnt/home/user/file")?;
+    vm.run("mv /mnt/home/user/.profile /mnt/home/user/profile && sync /mnt/home/user")?;
+    vm.power_cycle()?;
+
+    start(vm, &Moment::Any)?;
+    sleep(moment);
+    vm.power_cycle()?;
+    vm.run(ROOT)?;
+    vm.run(MOUNTS)?;
+    assert_eq!(vm.run("cat /mnt/home/user/file")?, "mine", "cut after {moment:?}");
+    let home = vm.run("ls -A /mnt/home/user")?;
+    assert!(home.contains("profile") && !home.contains(".profile"), "filled twice: {home}");
     Ok(())
 }
 
