@@ -25,7 +25,8 @@ pub(crate) fn ext(site: &Site, disk: &Path, tally: &mut Tally) -> Verdict {
     }
     let came = match ran {
         Ok(ran) => judge(ran.status, ran.missing),
-        Err(error) => Came::Cut(error.to_string()),
+        // It was not started, so nothing is half done.
+        Err(error) => Came::Unchecked(error.to_string()),
     };
     match came {
         Came::Clean => Verdict::Writable,
