@@ -33,7 +33,7 @@ usage: cargo xtask VERB
                                   write an initramfs of the guest as its /init and the modules of a kernel, nothing else;
                                   DIR is /lib/modules, FILEs are the repository's init.conf, the guest built now, and
                                   ebbtide-initramfs-VERSION.img; NAMEs are loaded at every boot; zstd where there is one
-  bench [root|boot|size|chunk|all] [--rounds N]
+  bench [root|boot|mounts|size|chunk|all] [--rounds N]
                                   measure, against a script, goals and the raw device
 ";
 
