@@ -69,8 +69,13 @@ fn run(words: Vec<OsString>) -> u8 {
         Command::Plan { root, command_line } => dry_run(&Root::at(root), command_line),
         Command::Mounts { root } => {
             kmsg::init();
-            stage::read_options(&Root::at("/"), None)
-                .and_then(|options| mounts::set_up(&options, &root))
+            stage::read_options(&Root::at("/"), None).and_then(|options| {
+                if options.wanted {
+                    mounts::set_up(&options, &root)
+                } else {
+                    print(&format!("{}\n", Outcome::NotWanted))
+                }
+            })
         }
         Command::Boot => Err(boot::refuse()),
         Command::Status { json } => tell_status(json),
