@@ -1,0 +1,5 @@
+//! The host's command line.
+
+mod cli;
+
+fn main() {}

@@ -1,0 +1,63 @@
+//! A pool: the directory that is the database.
+//!
+//! ```text
+//! POOL/pool.toml               format, driver, versions to keep
+//! POOL/vm-templates/NAME/      a template: vm.toml, images, perhaps kernel and initrd
+//! POOL/appvms/NAME/            a VM that boots from a template
+//! POOL/snapshots/UUID/         disks of one instant
+//! POOL/.lock                   who makes, renames or removes VMs has it locked
+//! ```
+
+pub mod driver;
+pub mod step;
+pub mod store;
+
+use self::{driver::Commit, store::Store};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// An open pool.
+#[derive(Debug)]
+pub struct Pool {
+    /// Where it is, absolute.
+    dir: PathBuf,
+    /// How many versions of a disk are kept where a VM's record says nothing.
+    keep: u32,
+    store: Arc<dyn Store>,
+    driver: Box<dyn Commit>,
+}
+
+impl Pool {
+    /// Returns a pool in `dir` whose files are `store`'s and whose volumes are `driver`'s. For tests and for those who
+    /// open pools; everybody else calls `Pool::open`.
+    #[must_use]
+    pub fn with(dir: PathBuf, keep: u32, store: Arc<dyn Store>, driver: Box<dyn Commit>) -> Self {
+        Self { dir, keep, store, driver }
+    }
+
+    /// Returns its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns how many versions of a disk are kept where a VM's record says nothing.
+    #[must_use]
+    pub fn keep(&self) -> u32 {
+        self.keep
+    }
+
+    /// Returns its files.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Returns what holds its volumes.
+    #[must_use]
+    pub fn driver(&self) -> &dyn Commit {
+        &*self.driver
+    }
+}

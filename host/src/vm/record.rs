@@ -1,0 +1,195 @@
+//! A VM's record, `vm.toml`: who it is and how it runs. What its disks hold is told by their files alone.
+
+use crate::name::VmName;
+use ebbtide_format::units::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// The version of the record's format that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// What a VM is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`FORMAT`]; a larger one is refused.
+    pub format: u32,
+    /// Stays the same when the VM is renamed.
+    pub uuid: Uuid,
+    /// Template or AppVM.
+    pub kind: Kind,
+    /// The template of an AppVM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<VmName>,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// How many versions of each disk are kept; the pool's number where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u32>,
+    /// The root of an AppVM.
+    #[serde(default, skip_serializing_if = "Root::is_default")]
+    pub root: Root,
+    /// The disk that is kept.
+    #[serde(default)]
+    pub private: Private,
+    /// The disk that is empty at every start.
+    #[serde(default)]
+    pub volatile: Volatile,
+    /// Volume, label, revision number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What an engine is told.
+    #[serde(default)]
+    pub engine: Engine,
+}
+
+/// Where the directory of a VM is, and what its root is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `vm-templates/NAME`: its root is its own, and others boot from versions of it.
+    Template,
+    /// `appvms/NAME`: its root is its template's.
+    AppVm,
+}
+
+impl Kind {
+    /// Returns the directory of the pool that has the directories of such VMs.
+    #[must_use]
+    pub const fn directory(self) -> &'static str {
+        match self {
+            Self::Template => "vm-templates",
+            Self::AppVm => "appvms",
+        }
+    }
+}
+
+/// The root of an AppVM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Root {
+    /// Whether it is the template's at the first start only, and its own from then on.
+    pub own: bool,
+    /// Who keeps what is written to a root that is not its own.
+    pub cow: RootCow,
+}
+
+impl Root {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who keeps what a guest writes to its root until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootCow {
+    /// The guest, with `ebbtide-init`: the root is given to it read-only.
+    #[default]
+    Guest,
+    /// The host: the root is a writable copy, dropped at stop.
+    Host,
+}
+
+/// The disk that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Private {
+    /// How large it is made; 0 for none. Later its image tells.
+    #[serde(with = "size_text")]
+    pub size: Bytes,
+}
+
+impl Default for Private {
+    fn default() -> Self {
+        Self { size: Bytes::gib(2) }
+    }
+}
+
+/// The disk that is empty at every start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Volatile {
+    /// Room for swap, beside room for the whole root.
+    #[serde(with = "size_text")]
+    pub swap: Bytes,
+}
+
+impl Default for Volatile {
+    fn default() -> Self {
+        Self { swap: Bytes::gib(1) }
+    }
+}
+
+/// What an engine is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    /// Memory of the guest.
+    #[serde(with = "size_text")]
+    pub memory: Bytes,
+    /// Number of its processors.
+    pub cpus: u32,
+    /// Its network.
+    pub network: Network,
+    /// Kernel command line, for a template with a `kernel` file beside its root; else the disk's boot loader boots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// Further arguments of the engine's program.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            memory: Bytes::mib(512),
+            cpus: 1,
+            network: Network::None,
+            cmdline: None,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// The network of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// None.
+    #[default]
+    None,
+    /// The engine's own, without rights: out, and not in.
+    User,
+}
+
+/// A size as text with a suffix, `2G`.
+mod size_text {
+    use ebbtide_format::units::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(size: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        let suffixes = [(40, "T"), (30, "G"), (20, "M"), (10, "K")];
+        let exact =
+            suffixes.iter().find(|(shift, _)| size.0 != 0 && size.0.trailing_zeros() >= *shift);
+        match exact {
+            Some((shift, suffix)) => {
+                serializer.serialize_str(&format!("{}{suffix}", size.0 >> shift))
+            }
+            None => serializer.serialize_str(&size.0.to_string()),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Bytes::parse(&text).ok_or_else(|| {
+            de::Error::custom(format!(
+                "{text:?} is no size: wanted a number with K, M, G or T, such as \"2G\""
+            ))
+        })
+    }
+}

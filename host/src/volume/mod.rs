@@ -1,0 +1,9 @@
+//! One disk of one VM, as plain data: its role, its files' names, its kept versions.
+
+pub mod files;
+pub mod revision;
+pub mod role;
+
+pub use files::{FileKind, Files};
+pub use revision::Revision;
+pub use role::Role;
