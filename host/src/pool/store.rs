@@ -63,6 +63,18 @@ impl Progress for Unseen {
     fn bytes(&mut self, _done: Bytes, _whole: Bytes) {}
 }
 
+/// Keeps something locked until it is dropped, or the process is gone.
+pub type Lock = Box<dyn fmt::Debug + Send + Sync>;
+
+/// Whether a lock is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until it is free, a minute at most (`TimedOut`).
+    Yes,
+    /// `WouldBlock` at once when it is not.
+    No,
+}
+
 /// Files below a pool's directory.
 ///
 /// # Errors
@@ -79,6 +91,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Returns the content of a small file (records, at most 1 MiB; larger is `InvalidData`).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Locks a file exclusively (`flock(2)`); it is made when it is missing, and is never removed.
+    fn lock(&self, path: &Path, wait: Wait) -> io::Result<Lock>;
 
     // From here on: changes.
 
