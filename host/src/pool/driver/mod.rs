@@ -4,6 +4,10 @@
 //! start to stop. [`Commit`] is for those that keep versions. Locks are the caller's: whoever calls a method that
 //! changes a volume has its VM's lock, unless the method says otherwise.
 
+pub mod files;
+
+pub use files::FileDriver;
+
 use super::store::{Inode, Progress};
 use crate::{
     error::Result,
