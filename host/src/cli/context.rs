@@ -1,12 +1,86 @@
-//! What all verbs are told.
+//! What all verbs are told, and how they find the pool.
 
-use std::path::PathBuf;
+use ebbtide::{
+    Error, Result,
+    error::{Refusal, RefusalKind},
+};
+use serde::Deserialize;
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The options that stand before every verb.
 #[derive(Debug, Clone)]
-pub struct Context {
-    /// The pool's directory: `--pool`, else `EBBTIDE_POOL`, else the user's configuration.
-    pub pool: Option<PathBuf>,
+pub(crate) struct Context {
+    /// `--pool`.
+    pub(crate) pool: Option<PathBuf>,
     /// Whether data is printed as JSON.
-    pub json: bool,
+    pub(crate) json: bool,
+}
+
+/// The user's configuration, `config.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Configuration {
+    /// The pool's directory.
+    pool: Option<PathBuf>,
+}
+
+impl Context {
+    /// Returns the pool's directory: `--pool`, else `EBBTIDE_POOL`, else the user's configuration.
+    ///
+    /// # Errors
+    /// None of them names one; the configuration cannot be read.
+    pub(crate) fn dir(&self) -> Result<PathBuf> {
+        if let Some(dir) = self.pool.clone().or_else(|| variable("EBBTIDE_POOL")) {
+            return Ok(dir);
+        }
+        let file = configuration();
+        let configured = file.as_deref().map(read).transpose()?.flatten();
+        configured.ok_or_else(|| {
+            let file = file.map_or("ebbtide/config.toml".into(), |file| file.display().to_string());
+            let text = format!(
+                "no pool is named: there is no --pool, EBBTIDE_POOL is not set, and {file} names none"
+            );
+            Refusal::new(RefusalKind::Missing, text)
+                .hint(format!(
+                    "give --pool DIR, set EBBTIDE_POOL, or write `pool = \"DIR\"` to {file}; 'ebbtide pool create DIR' makes one"
+                ))
+                .into()
+        })
+    }
+
+    /// Says what was found and settled on the way to what was asked for.
+    pub(crate) fn said(sentences: &[String]) {
+        for sentence in sentences {
+            super::out::say(sentence);
+        }
+    }
+}
+
+/// Returns a variable of the environment; an empty one is none.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the path of the user's configuration.
+fn configuration() -> Option<PathBuf> {
+    variable("XDG_CONFIG_HOME")
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| variable("HOME").map(|home| home.join(".config")))
+        .map(|dir| dir.join("ebbtide/config.toml"))
+}
+
+/// Returns the pool that a configuration names; a file that is not there names none.
+fn read(file: &Path) -> Result<Option<PathBuf>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::doing(format!("read {}", file.display()))(error)),
+    };
+    let configuration: Configuration = toml::from_str(&text).map_err(|error| {
+        Error::Unreadable { path: file.into(), problem: error.to_string().trim_end().into() }
+    })?;
+    Ok(configuration.pool)
 }

@@ -1,0 +1,53 @@
+//! How a failure is told: `ebbtide: …` with its causes, a hint, and the exit status.
+
+use ebbtide::{Error, error::RefusalKind};
+use std::{
+    error::Error as _,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Not done: refused or failed.
+const FAILED: u8 = 1;
+/// Not understood.
+const USAGE: u8 = 2;
+
+/// Tells why something was not done, and returns the exit status.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    super::out::say(&chain(error));
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(io::stderr(), "hint: {hint}");
+    }
+    match error {
+        Error::Refused(refusal) if refusal.kind == RefusalKind::Invalid => ExitCode::from(USAGE),
+        _ => ExitCode::from(FAILED),
+    }
+}
+
+/// Returns the text of an error and of all its causes, each once.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let more = source.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = source.source();
+    }
+    text
+}
+
+/// Tells what clap has to say, help or a mistake in the arguments, and returns the exit status.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return match super::out::text(&error.render().to_string()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => report(&error),
+        };
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    super::out::say(text.trim_end());
+    ExitCode::from(USAGE)
+}
