@@ -5,7 +5,9 @@
 
 use std::{
     ffi::OsString,
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -63,14 +65,23 @@ impl Progress for Unseen {
     fn bytes(&mut self, _done: Bytes, _whole: Bytes) {}
 }
 
-/// Keeps something locked until it is dropped, or the process is gone.
-pub type Lock = Box<dyn fmt::Debug + Send + Sync>;
+/// Keeps something locked until it is dropped, or all who have its descriptor are gone.
+pub type Lock = Box<dyn Held>;
+
+/// A lock that is held.
+pub trait Held: fmt::Debug + Send + Sync {
+    /// Returns the open file that carries the lock, readable and writable, so that another program can inherit it.
+    /// `None` where locks are no files.
+    fn file(&self) -> Option<&File>;
+}
 
 /// Whether a lock is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// Until it is free, a minute at most (`TimedOut`).
     Yes,
+    /// For 100 ms (`TimedOut`): long enough for whoever only looks whether it is locked.
+    Briefly,
     /// `WouldBlock` at once when it is not.
     No,
 }
@@ -94,6 +105,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Locks a file exclusively (`flock(2)`); it is made when it is missing, and is never removed.
     fn lock(&self, path: &Path, wait: Wait) -> io::Result<Lock>;
+
+    /// Returns whether somebody has a file locked exclusively. Makes nothing: a missing file is not locked. Whoever
+    /// looks has it locked, together with others who look, for that moment.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 
     // From here on: changes.
 
