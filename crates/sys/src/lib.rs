@@ -1,4 +1,4 @@
-//! System calls that no safe crate has, a module for each kind: devices, locks, keys, mounts, programs,
+//! System calls that no safe crate has, a module for each kind: devices, extents, locks, keys, mounts, programs,
 //! what the machine is.
 //!
 //! In: open files, paths and plain values. Out: plain values or the kernel's error number as an
@@ -9,6 +9,7 @@ mod alarm;
 pub mod block;
 pub mod directory;
 pub mod dm;
+pub mod fiemap;
 mod ioctl;
 pub mod key;
 pub mod keyring;
@@ -17,6 +18,7 @@ pub mod machine;
 pub mod mount_tree;
 mod outcome;
 pub mod partition;
+pub mod reflink;
 pub mod resize;
 pub mod session;
 pub mod start;

@@ -5,8 +5,10 @@
 //! changes a volume has its VM's lock, unless the method says otherwise.
 
 pub mod files;
+pub mod linux;
 
 pub use files::FileDriver;
+pub use linux::LinuxStore;
 
 use super::store::{Inode, Progress};
 use crate::{
