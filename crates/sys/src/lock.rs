@@ -37,6 +37,23 @@ pub fn exclusive(file: &File, patience: Duration) -> io::Result<()> {
     }
 }
 
+/// Locks an open file exclusively (`flock(2)`), at once or not at all. The lock lasts until all descriptors of this
+/// opening are closed, those that other programs inherited too.
+///
+/// # Errors
+/// `WouldBlock` when somebody else has it locked.
+pub fn exclusive_at_once(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_EX | libc::LOCK_NB)
+}
+
+/// Like [`exclusive_at_once`], waiting however long it takes.
+///
+/// # Errors
+/// `Interrupted` by a signal with a handler.
+pub fn exclusive_at_last(file: &File) -> io::Result<()> {
+    flock(file, libc::LOCK_EX)
+}
+
 /// Locks an open file together with others who share the lock (`flock(2)`), at once or not at all. The
 /// lock lasts until the file is closed.
 ///

@@ -3,12 +3,9 @@
 //! `flock(2)` has no bound of its own. A signal that ends the wait belongs to the whole process, which is not ours in a
 //! library, so a thread waits in its place. When it comes too late, it gives the lock back at once.
 
-use crate::pool::store::Wait;
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-    libc,
-};
+use crate::pool::store::{Held, Wait};
+use ebbtide_sys::lock::{exclusive_at_last, exclusive_at_once, shared};
+use nix::libc;
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -19,30 +16,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a lock is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A lock, which is this opening of the file: whoever inherits the descriptor keeps it too.
+#[derive(Debug)]
+pub(super) struct Locked(File);
 
-/// Locks a file, which is made when it is missing.
-pub(super) fn lock(path: &Path, wait: Wait) -> io::Result<Flock<File>> {
-    let patience = match wait {
-        Wait::Yes => PATIENCE,
-        Wait::No => Duration::ZERO,
-    };
-    lock_within(path, patience)
+impl Held for Locked {
+    fn file(&self) -> Option<&File> {
+        Some(&self.0)
+    }
 }
 
-fn lock_within(path: &Path, patience: Duration) -> io::Result<Flock<File>> {
+/// Locks a file, which is made when it is missing.
+pub(super) fn lock(path: &Path, wait: Wait) -> io::Result<Locked> {
+    match wait {
+        Wait::Yes => lock_within(path, Duration::from_secs(60)),
+        Wait::Briefly => lock_within(path, Duration::from_millis(100)),
+        Wait::No => lock_within(path, Duration::ZERO),
+    }
+}
+
+/// Returns whether somebody has a file locked.
+pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    match options.open(path).and_then(|file| shared(&file)) {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock_within(path: &Path, patience: Duration) -> io::Result<Locked> {
     let deadline = Instant::now() + patience;
     loop {
+        let file = open(path)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let locked = match Flock::lock(open(path)?, FlockArg::LockExclusiveNonblock) {
-            Ok(locked) => locked,
-            Err((file, Errno::EWOULDBLOCK)) if !patience.is_zero() => wait_for(file, path, left)?,
-            Err((_, errno)) => return Err(errno.into()),
+        let file = match exclusive_at_once(&file) {
+            Ok(()) => file,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !patience.is_zero() => {
+                wait_for(file, path, left)?
+            }
+            Err(error) => return Err(error),
         };
         // Its directory may have been removed meanwhile, and made again: whoever locks now locks another file.
-        if is_there(&locked, path)? {
-            return Ok(locked);
+        if is_there(&file, path)? {
+            return Ok(Locked(file));
         }
     }
 }
@@ -62,25 +81,22 @@ fn is_there(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn wait_for(mut file: File, path: &Path, patience: Duration) -> io::Result<Flock<File>> {
+fn wait_for(file: File, path: &Path, patience: Duration) -> io::Result<File> {
     let (tell, told) = mpsc::sync_channel(1);
     thread::Builder::new().name("lock".into()).spawn(move || {
         let locked = loop {
-            match Flock::lock(file, FlockArg::LockExclusive) {
-                Err((again, Errno::EINTR)) => file = again,
-                ended => break ended.map_err(|(_, errno)| errno),
+            match exclusive_at_last(&file) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                ended => break ended.map(|()| file),
             }
         };
         // Nobody is told any more when it came too late; the lock ends with what is dropped here.
         drop(tell.send(locked));
     })?;
-    match told.recv_timeout(patience) {
-        Ok(locked) => Ok(locked?),
-        Err(_) => {
-            let text = format!("{} has been locked for {} s", path.display(), patience.as_secs());
-            Err(io::Error::new(io::ErrorKind::TimedOut, text))
-        }
-    }
+    told.recv_timeout(patience).unwrap_or_else(|_| {
+        let text = format!("{} is locked by somebody else", path.display());
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
 }
 
 #[cfg(test)]
@@ -91,7 +107,9 @@ mod tests {
     fn a_lock_that_is_held_is_refused_at_once_or_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".lock");
+        assert!(!is_locked(&path).unwrap() && !path.exists());
         let held = lock(&path, Wait::No).unwrap();
+        assert!(is_locked(&path).unwrap());
         assert_eq!(lock(&path, Wait::No).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let error = lock_within(&path, Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -119,7 +137,19 @@ mod tests {
         fs::remove_file(&path).unwrap();
         drop(held);
         let locked = waiter.join().unwrap().unwrap();
-        assert!(is_there(&locked, &path).unwrap());
+        assert!(is_there(&locked.0, &path).unwrap());
+    }
+
+    #[test]
+    fn a_lock_lasts_while_anybody_has_its_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let locked = lock(&path, Wait::No).unwrap();
+        let inherited = locked.file().unwrap().try_clone().unwrap();
+        drop(locked);
+        assert!(is_locked(&path).unwrap());
+        drop(inherited);
+        assert!(!is_locked(&path).unwrap());
     }
 
     #[test]

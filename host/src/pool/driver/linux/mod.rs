@@ -218,6 +218,10 @@ impl Store for LinuxStore {
         Ok(Box::new(locked::lock(&self.at(path)?, wait)?))
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        locked::is_locked(&self.at(path)?)
+    }
+
     fn make_dir(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(self.at(path)?)
     }

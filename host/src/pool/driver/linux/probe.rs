@@ -6,7 +6,7 @@ use nix::sys::statfs::{self, statfs};
 use std::{io, os::unix::fs::FileExt as _, path::Path};
 
 /// What is written to the file that is cloned: more than a file system keeps within an inode.
-const CONTENT: [u8; 128 << 10] = [0xeb; 128 << 10];
+static CONTENT: [u8; 128 << 10] = [0xeb; 128 << 10];
 
 /// What a directory is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
