@@ -4,9 +4,9 @@ use std::os::fd::RawFd;
 
 use serde_json::{Value, json};
 
-use crate::accelerator::Accelerator;
 use crate::disk::{Drive, Serial};
 use crate::qemu::Qemu;
+use ::qemu::Accelerator;
 
 /// Sockets that QEMU inherits.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +30,7 @@ pub(crate) fn arguments(
     args.flags(&["-nodefaults", "-no-user-config", "-no-reboot"]);
     args.option("-display", "none");
     args.option("-M", "q35");
-    let accel = match accelerator {
-        Accelerator::Kvm => "kvm",
-        Accelerator::Tcg => "tcg,thread=multi",
-    };
-    args.option("-accel", accel);
+    args.option("-accel", accelerator.argument());
     args.option("-cpu", machine.cpu.as_deref().unwrap_or(accelerator.cpu()));
     args.option("-smp", machine.cpus.to_string());
     args.option("-m", format!("{}M", machine.memory.as_mib()));

@@ -83,6 +83,21 @@ impl Error {
     }
 }
 
+impl From<qemu::Error> for Error {
+    fn from(error: qemu::Error) -> Self {
+        match error {
+            qemu::Error::Missing { program, package } => Self::Unavailable {
+                what: program,
+                why: "it is not in PATH".into(),
+                make: format!("apt-get install {package}"),
+            },
+            qemu::Error::Io { doing, source } => Self::Io { doing, source },
+            qemu::Error::Monitor { command, answer } => Self::Monitor { command, answer },
+            variable @ qemu::Error::Variable { .. } => Self::Description(variable.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

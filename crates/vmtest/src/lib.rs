@@ -32,10 +32,8 @@
 //! | `EBBTIDE_VM_LOGS` | folder of the console logs, else `target/vm-logs` |
 //! | `EBBTIDE_KEEP_LOGS` | keep the logs of tests that passed |
 
-mod accelerator;
 mod agent;
 mod args;
-mod boot_sector;
 mod disk;
 mod error;
 mod guest;
@@ -43,20 +41,19 @@ mod image;
 mod limit;
 mod log;
 mod outcome;
-mod process;
 mod qemu;
-mod qmp;
 mod run;
 mod scan;
 mod search;
 mod size;
 mod skip;
 mod sparse;
+mod stats;
 mod talk;
 mod vm;
 mod wire;
 
-pub use accelerator::Accelerator;
+pub use ::qemu::Accelerator;
 pub use agent::Reply;
 pub use disk::{Disk, Drive};
 pub use error::{Error, Result};
@@ -64,8 +61,8 @@ pub use guest::Guest;
 pub use image::Image;
 pub use outcome::{Ending, Evidence, Outcome};
 pub use qemu::Qemu;
-pub use qmp::DiskStats;
 pub use scan::complaints;
 pub use size::Size;
 pub use skip::{TestEnd, if_available};
+pub use stats::DiskStats;
 pub use vm::Vm;

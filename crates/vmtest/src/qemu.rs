@@ -1,13 +1,13 @@
 //! The description of a machine: image, disks, command line, memory; [`Qemu::start`] makes it a [`Vm`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::accelerator::Accelerator;
 use crate::disk::{Content, Disk, Renewal, Serial};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::size::Size;
 use crate::vm::Vm;
+use ::qemu::Accelerator;
 
 /// The longest serial that a virtio disk carries.
 const LONGEST_SERIAL: usize = 20;
@@ -187,22 +187,10 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Returns the QEMU binary: `EBBTIDE_QEMU`, else the one in `PATH`.
+/// Returns the QEMU binary, where what starts it is there too.
 pub(crate) fn program() -> Result<PathBuf> {
-    in_path("setpriv", "util-linux")?;
-    let wanted = std::env::var("EBBTIDE_QEMU").unwrap_or_else(|_| "qemu-system-x86_64".into());
-    in_path(&wanted, "qemu-system-x86")
-}
-
-fn in_path(program: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Joining an absolute path gives that path.
-    let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(program));
-    candidates.find(|file| Path::is_file(file)).ok_or_else(|| Error::Unavailable {
-        what: program.to_owned(),
-        why: "it is not in PATH".to_owned(),
-        make: format!("apt-get install {package}"),
-    })
+    ::qemu::in_path("setpriv", "util-linux")?;
+    Ok(::qemu::program()?)
 }
 
 #[cfg(test)]
@@ -249,8 +237,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_missing_program_is_unavailable() {
-        let error = in_path("no-such-qemu", "qemu-system-x86").unwrap_err();
+        let error = Error::from(::qemu::in_path("no-such-qemu", "qemu-system-x86").unwrap_err());
+        assert!(matches!(error, Error::Unavailable { .. }));
         assert!(error.to_string().contains("apt-get install qemu-system-x86"));
-        assert_eq!(in_path("/bin/sh", "dash").unwrap(), Path::new("/bin/sh"));
     }
 }

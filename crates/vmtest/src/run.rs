@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use crate::accelerator::Accelerator;
 use crate::agent::Channel;
 use crate::args::{Sockets, arguments};
 use crate::disk::Drive;
@@ -18,11 +17,12 @@ use crate::error::{Error, Result};
 use crate::limit::{Deadline, KILLED};
 use crate::log::Log;
 use crate::outcome::{Ending, Evidence};
-use crate::process::{Process, dies_with_us};
 use crate::qemu::Qemu;
-use crate::qmp::Monitor;
 use crate::search::{AnyOf, line_around};
 use crate::wire::{Line, Wire};
+use ::qemu::Accelerator;
+use ::qemu::Monitor;
+use ::qemu::{Process, dies_with_us};
 
 /// Held while sockets can be inherited: another machine's QEMU must not keep ours open.
 static STARTING: Mutex<()> = Mutex::new(());

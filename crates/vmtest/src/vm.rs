@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::accelerator::Accelerator;
 use crate::disk::Drive;
 use crate::error::{Error, Result};
 use crate::limit::Deadline;
 use crate::log::Log;
 use crate::outcome::{Ending, Evidence, Outcome, readable};
 use crate::qemu::Qemu;
-use crate::qmp::DiskStats;
 use crate::run::Run;
 use crate::scan::complaints;
 use crate::size::Size;
+use crate::stats::{self, DiskStats};
 use crate::wire::{Heard, Stop};
+use ::qemu::Accelerator;
 
 /// A machine that has been switched on; dropping it pulls the plug and deletes its disks.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Vm {
     /// # Errors
     /// When QEMU does not take the command.
     pub fn press_power_button(&self) -> Result<()> {
-        self.run.monitor.system_powerdown()
+        Ok(self.run.monitor.system_powerdown()?)
     }
 
     /// Has the guest shut down in its own way and waits for the end.
@@ -200,7 +200,7 @@ impl Vm {
     /// # Errors
     /// When there is no such disk, or the machine has ended.
     pub fn disk_stats(&self, name: &str) -> Result<DiskStats> {
-        self.run.monitor.stats(&self.drive(name)?.node)
+        stats::of(&self.run.monitor, &self.drive(name)?.node)
     }
 
     /// Sets the size of a disk while the guest runs.
@@ -208,7 +208,7 @@ impl Vm {
     /// # Errors
     /// When there is no such disk, or QEMU refuses.
     pub fn resize_disk(&self, name: &str, size: Size) -> Result<()> {
-        self.run.monitor.block_resize(&self.drive(name)?.node, size)
+        Ok(self.run.monitor.block_resize(&self.drive(name)?.node, size.as_bytes())?)
     }
 
     /// Returns what runs the guest's instructions: times under emulation are good as ratios only.

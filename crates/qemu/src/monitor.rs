@@ -1,20 +1,25 @@
 //! QEMU's monitor: commands go out as JSON lines, answers and events come back on a reader thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::limit::{Deadline, MONITOR};
-use crate::size::Size;
+
+/// For an answer of QEMU.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How many events wait to be looked at; the oldest go first. A guest can cause as many as it likes.
+const MOST_EVENTS: usize = 1000;
 
 /// The connection to one QEMU process.
 #[derive(Debug)]
-pub(crate) struct Monitor {
+pub struct Monitor {
     stream: UnixStream,
     next: Mutex<u64>,
     inbox: Arc<Inbox>,
@@ -29,55 +34,28 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct Received {
     answers: HashMap<u64, Value>,
-    events: Vec<Value>,
+    events: VecDeque<Event>,
     closed: bool,
 }
 
-/// What QEMU has counted for one disk since the machine was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DiskStats {
-    /// Bytes read by the guest.
-    pub read: Size,
-    /// Bytes written by the guest.
-    pub written: Size,
-    /// Bytes discarded by the guest.
-    pub discarded: Size,
-    /// Read requests.
-    pub reads: u64,
-    /// Write requests.
-    pub writes: u64,
-    /// Discard requests.
-    pub discards: u64,
-    /// Flush requests.
-    pub flushes: u64,
+/// Something that has happened to the machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// `SHUTDOWN`, `RESET`, …
+    pub name: String,
+    /// What QEMU says of it; `Null` when that is nothing.
+    pub data: Value,
 }
 
-impl DiskStats {
-    /// Returns what was counted after `earlier`.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            read: self.read.since(earlier.read),
-            written: self.written.since(earlier.written),
-            discarded: self.discarded.since(earlier.discarded),
-            reads: self.reads.saturating_sub(earlier.reads),
-            writes: self.writes.saturating_sub(earlier.writes),
-            discards: self.discards.saturating_sub(earlier.discards),
-            flushes: self.flushes.saturating_sub(earlier.flushes),
-        }
+impl Event {
+    fn parse(message: &Value) -> Option<Self> {
+        Some(Self { name: message["event"].as_str()?.to_owned(), data: message["data"].clone() })
     }
 
-    /// Parses the `stats` of one entry of `query-blockstats`.
-    fn parse(stats: &Value) -> Self {
-        let count = |name: &str| stats[name].as_u64().unwrap_or(0);
-        Self {
-            read: Size::bytes(count("rd_bytes")),
-            written: Size::bytes(count("wr_bytes")),
-            discarded: Size::bytes(count("unmap_bytes")),
-            reads: count("rd_operations"),
-            writes: count("wr_operations"),
-            discards: count("unmap_operations"),
-            flushes: count("flush_operations"),
-        }
+    /// Returns why the machine shuts down, if this event says so: `guest-shutdown`, `host-signal`, …
+    #[must_use]
+    pub fn shutdown_reason(&self) -> Option<&str> {
+        (self.name == "SHUTDOWN").then(|| self.data["reason"].as_str().unwrap_or("no reason"))
     }
 }
 
@@ -94,8 +72,11 @@ impl Inbox {
             let mut received = self.lock();
             if let Some(id) = message["id"].as_u64() {
                 received.answers.insert(id, message);
-            } else if message.get("event").is_some() {
-                received.events.push(message);
+            } else if let Some(event) = Event::parse(&message) {
+                if received.events.len() == MOST_EVENTS {
+                    received.events.pop_front();
+                }
+                received.events.push_back(event);
             }
             self.changed.notify_all();
         }
@@ -124,19 +105,25 @@ impl Inbox {
 
 impl Monitor {
     /// Starts the conversation on a connected socket.
-    pub(crate) fn new(stream: UnixStream) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the socket cannot be duplicated, or no thread started.
+    pub fn new(stream: UnixStream) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let (theirs, reader) = (Arc::clone(&inbox), stream.try_clone());
         let reader = reader.map_err(Error::io("duplicating the monitor's socket"))?;
         thread::Builder::new()
-            .name("vmtest-monitor".into())
+            .name("monitor".into())
             .spawn(move || theirs.read_all(reader))
             .map_err(Error::io("starting a reader thread"))?;
         Ok(Self { stream, next: Mutex::default(), inbox })
     }
 
     /// Leaves the negotiation that every monitor begins with.
-    pub(crate) fn negotiate(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As for [`Monitor::execute`].
+    pub fn negotiate(&self) -> Result<()> {
         self.execute("qmp_capabilities", &json!({})).map(drop)
     }
 
@@ -144,7 +131,7 @@ impl Monitor {
     ///
     /// # Errors
     /// When QEMU refuses it, has ended, or does not answer in time.
-    pub(crate) fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
+    pub fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
         let id = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             *next += 1;
@@ -155,7 +142,7 @@ impl Monitor {
         (&self.stream)
             .write_all(line.as_bytes())
             .map_err(Error::io(format!("sending {command} to QEMU")))?;
-        let answer = self.inbox.wait(Deadline::after(MONITOR), |got| got.answers.remove(&id));
+        let answer = self.inbox.wait(Deadline::after(LIMIT), |got| got.answers.remove(&id));
         let mut answer = answer.ok_or_else(|| refused("no answer".into()))?;
         match answer.get("error") {
             Some(error) => Err(refused(error["desc"].as_str().unwrap_or("no reason").to_owned())),
@@ -164,33 +151,37 @@ impl Monitor {
     }
 
     /// Presses the power button.
-    pub(crate) fn system_powerdown(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As for [`Monitor::execute`].
+    pub fn system_powerdown(&self) -> Result<()> {
         self.execute("system_powerdown", &json!({})).map(drop)
     }
 
-    /// Sets the size of the disk behind `node`.
-    pub(crate) fn block_resize(&self, node: &str, size: Size) -> Result<()> {
-        let arguments = json!({"node-name": node, "size": size.as_bytes()});
+    /// Sets the size of the disk behind `node`, in bytes.
+    ///
+    /// # Errors
+    /// As for [`Monitor::execute`].
+    pub fn block_resize(&self, node: &str, size: u64) -> Result<()> {
+        let arguments = json!({"node-name": node, "size": size});
         self.execute("block_resize", &arguments).map(drop)
     }
 
-    /// Returns the counters of the disk behind `node`.
-    pub(crate) fn stats(&self, node: &str) -> Result<DiskStats> {
-        let all = self.execute("query-blockstats", &json!({}))?;
-        let mut entries = all.as_array().into_iter().flatten();
-        let entry = entries.find(|entry| entry["node-name"] == node);
-        entry.map(|entry| DiskStats::parse(&entry["stats"])).ok_or_else(|| Error::Monitor {
-            command: "query-blockstats".into(),
-            answer: format!("an answer without {node}"),
-        })
+    /// Waits for the next event; `None` when QEMU has hung up or the deadline comes first.
+    pub fn event(&self, deadline: Deadline) -> Option<Event> {
+        self.inbox.wait(deadline, |got| got.events.pop_front())
+    }
+
+    /// Returns whether QEMU has hung up.
+    pub fn is_closed(&self) -> bool {
+        self.inbox.lock().closed
     }
 
     /// Returns, once QEMU has ended, why it said that it would: `guest-shutdown`, `guest-reset`, …
-    pub(crate) fn shutdown_reason(&self) -> Option<String> {
-        self.inbox.wait(Deadline::after(MONITOR), |got| got.closed.then_some(()))?;
+    pub fn shutdown_reason(&self) -> Option<String> {
+        self.inbox.wait(Deadline::after(LIMIT), |got| got.closed.then_some(()))?;
         let received = self.inbox.lock();
-        let shutdown = received.events.iter().rev().find(|event| event["event"] == "SHUTDOWN")?;
-        shutdown["data"]["reason"].as_str().map(str::to_owned)
+        received.events.iter().rev().find_map(Event::shutdown_reason).map(str::to_owned)
     }
 }
 
@@ -221,7 +212,7 @@ mod tests {
              {\"error\":{\"class\":\"GenericError\",\"desc\":\"no such node\"},\"id\":2}\n",
         ]);
         monitor.negotiate().unwrap();
-        let error = monitor.block_resize("disk7", Size::mib(1)).unwrap_err();
+        let error = monitor.block_resize("disk7", 1 << 20).unwrap_err();
         assert_eq!(error.to_string(), "QEMU refused block_resize: no such node");
         assert_eq!(monitor.shutdown_reason().as_deref(), Some("guest-shutdown"));
         assert!(qemu.join().unwrap()[1].contains("\"size\":1048576"));

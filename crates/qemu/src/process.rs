@@ -1,12 +1,13 @@
-//! A child process that can be waited for with a limit, is killed on drop and dies with the test.
+//! A child process that can be waited for with a limit, is killed on drop, and may die with us.
 //!
-//! A command goes in; its exit status comes out of a thread that does nothing but wait for it. The
-//! command is run by `setpriv --pdeathsig KILL`: the kernel sends that signal when the *thread* that
-//! started the child is gone, so it is the waiting thread that starts it.
+//! A command goes in; its exit status comes out of a thread that does nothing but wait for it. A
+//! command of [`dies_with_us`] is run by `setpriv --pdeathsig KILL`: the kernel sends that signal when the
+//! *thread* that started the child is gone, so it is the waiting thread that starts it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 use std::{io, thread};
 
 use nix::errno::Errno;
@@ -14,11 +15,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::limit::{Deadline, KILLED};
+use crate::deadline::Deadline;
+
+/// For a killed process to be gone.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// A running or ended child.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     id: Pid,
     end: Arc<End>,
 }
@@ -46,7 +50,7 @@ impl End {
 }
 
 /// Returns a command that runs `program` such that it is killed with the thread that starts it.
-pub(crate) fn dies_with_us(program: &std::path::Path) -> Command {
+pub fn dies_with_us(program: &std::path::Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
@@ -54,11 +58,14 @@ pub(crate) fn dies_with_us(program: &std::path::Path) -> Command {
 
 impl Process {
     /// Starts `command`.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut command: Command) -> io::Result<Self> {
         let end = Arc::new(End::default());
         let (tell, told) = mpsc::channel();
         let theirs = Arc::clone(&end);
-        thread::Builder::new().name("vmtest-child".into()).spawn(move || {
+        thread::Builder::new().name("child".into()).spawn(move || {
             let child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => return drop(tell.send(Err(error))),
@@ -72,8 +79,14 @@ impl Process {
         Ok(Self { id, end })
     }
 
+    /// Returns its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id.as_raw().cast_unsigned()
+    }
+
     /// Waits for the end; `None` when the deadline comes first.
-    pub(crate) fn wait(&self, deadline: Deadline) -> Option<ExitStatus> {
+    pub fn wait(&self, deadline: Deadline) -> Option<ExitStatus> {
         let mut status = self.end.lock();
         loop {
             if let Some(status) = *status {
@@ -87,7 +100,7 @@ impl Process {
     /// Kills the process if it still runs and waits, within a limit, for it to be gone.
     ///
     /// Returns whether it is gone: a process that the kernel does not let go is left behind.
-    pub(crate) fn kill(&self) -> bool {
+    pub fn kill(&self) -> bool {
         {
             let status = self.end.lock();
             if status.is_some() {
@@ -107,10 +120,8 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::time::Duration;
-
     use super::*;
+    use std::path::Path;
 
     fn shell(script: &str) -> Process {
         let mut command = dies_with_us(Path::new("/bin/sh"));
