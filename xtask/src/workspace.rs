@@ -66,3 +66,12 @@ pub(crate) fn build_guest(linking: Linking) -> Result<PathBuf> {
     process::run(&mut build)?;
     Ok(folder.join("ebbtide-init"))
 }
+
+/// Builds the program of the host and returns its path.
+pub(crate) fn build_host() -> Result<PathBuf> {
+    let target_dir = target_dir();
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--profile", "host", "--package", "ebbtide"]);
+    process::run(build.arg("--target-dir").arg(&target_dir))?;
+    Ok(target_dir.join("host/ebbtide"))
+}

@@ -3,8 +3,9 @@
 use std::fmt::Display;
 use std::time::Instant;
 
-use vmtest::Vm;
+use vmtest::Guest;
 
+use super::host::Host;
 use crate::failure::{Context, Result};
 
 /// Counts the claims.
@@ -15,10 +16,10 @@ pub(crate) struct Story {
 }
 
 /// What is shown for one claim.
-pub(crate) struct Proof<'a> {
-    vm: &'a Vm,
+#[derive(Default)]
+pub(crate) struct Proof {
     lines: Vec<String>,
-    holds: bool,
+    fails: bool,
 }
 
 impl Story {
@@ -34,13 +35,12 @@ impl Story {
     pub(crate) fn claim(
         &mut self,
         claim: &str,
-        vm: &Vm,
-        prove: impl FnOnce(&mut Proof<'_>) -> Result<()>,
+        prove: impl FnOnce(&mut Proof) -> Result<()>,
     ) -> Result<()> {
         let start = Instant::now();
-        let mut proof = Proof { vm, lines: Vec::new(), holds: true };
+        let mut proof = Proof::default();
         let asked = prove(&mut proof);
-        let holds = proof.holds && asked.is_ok();
+        let holds = !proof.fails && asked.is_ok();
         self.claims += 1;
         self.failed += usize::from(!holds);
         let word = if holds { "OK" } else { "FAILED" };
@@ -61,41 +61,66 @@ impl Story {
     }
 }
 
-impl Proof<'_> {
-    /// Runs `script` in the guest and shows what it says, whatever that is.
-    pub(crate) fn show(&mut self, script: &str) -> Result<String> {
-        let said = self.ask(script)?;
-        self.lines.push(format!("$ {script}"));
-        self.lines.extend(said.lines().map(|line| format!("  {line}")));
-        Ok(said)
+impl Proof {
+    /// Runs `script` in a guest and shows what it says, whatever that is.
+    pub(crate) fn show(&mut self, (name, guest): (&str, &Guest), script: &str) -> Result<String> {
+        // A refusal is an answer as well, so the status is left out.
+        let reply =
+            guest.try_run(script).context(|| format!("{name} does not answer `{script}`"))?;
+        Ok(self.told(&format!("{name}$ {script}"), &reply.text()))
     }
 
-    /// Runs `script` in the guest; it has to say `wanted`, errors included.
-    pub(crate) fn says(&mut self, script: &str, wanted: &str) -> Result<()> {
-        let said = self.show(script)?;
+    /// Runs `script` in a guest; it has to say `wanted`, errors included.
+    pub(crate) fn says(&mut self, guest: (&str, &Guest), script: &str, wanted: &str) -> Result<()> {
+        let said = self.show(guest, script)?;
         if said != wanted {
-            self.fails(&format!("it should say: {wanted}"));
+            self.wrong(&format!("it should say: {wanted}"));
         }
         Ok(())
+    }
+
+    /// Runs `ebbtide`, shows what it says and returns that; it has to succeed.
+    pub(crate) fn ebbtide(&mut self, host: &Host, words: &[&str]) -> Result<String> {
+        let said = host.ebbtide(words)?;
+        let text = self.told(&format!("$ ebbtide {}", words.join(" ")), &said.text);
+        if !said.done {
+            self.wrong("it should succeed");
+        }
+        Ok(text)
+    }
+
+    /// Runs `ebbtide`, which has to refuse with a text that has `wanted` in it.
+    pub(crate) fn refuses(&mut self, host: &Host, words: &[&str], wanted: &str) -> Result<()> {
+        let said = host.ebbtide(words)?;
+        self.told(&format!("$ ebbtide {}", words.join(" ")), &said.text);
+        if said.done || !said.text.contains(wanted) {
+            self.wrong(&format!("it should be refused: {wanted}"));
+        }
+        Ok(())
+    }
+
+    /// Runs a line of shell in the pool and shows it.
+    pub(crate) fn shell(&mut self, host: &Host, line: &str) -> Result<String> {
+        let said = host.shell(line)?;
+        Ok(self.told(&format!("$ {line}"), &said.text))
     }
 
     /// Shows something seen from the host, which has to be true.
     pub(crate) fn seen(&mut self, what: impl Display, holds: bool) {
         self.lines.push(what.to_string());
         if !holds {
-            self.fails("this should not be so");
+            self.wrong("this should not be so");
         }
     }
 
-    fn fails(&mut self, why: &str) {
-        self.holds = false;
-        self.lines.push(format!("^ {why}"));
+    fn told(&mut self, command: &str, said: &str) -> String {
+        self.lines.push(command.to_owned());
+        self.lines.extend(said.lines().map(|line| format!("  {line}")));
+        said.trim_end().to_owned()
     }
 
-    /// Returns what the guest says, its exit status left out: a refusal is an answer as well.
-    fn ask(&self, script: &str) -> Result<String> {
-        let reply =
-            self.vm.try_run(script).context(|| format!("the guest does not answer `{script}`"))?;
-        Ok(reply.text().trim_end().to_owned())
+    fn wrong(&mut self, why: &str) {
+        self.fails = true;
+        self.lines.push(format!("^ {why}"));
     }
 }
