@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod error;
 pub mod name;
+mod near;
 pub mod pool;
 pub mod vm;
 pub mod volume;

@@ -8,9 +8,22 @@
 //! POOL/.lock                   who makes, renames or removes VMs has it locked
 //! ```
 
+pub mod config;
+mod create;
 pub mod driver;
+mod info;
+mod lock;
+mod open;
+pub(crate) mod record;
 pub mod step;
 pub mod store;
+
+pub use self::{
+    config::{Config, DriverName},
+    create::Create,
+    info::Info,
+    open::Vms,
+};
 
 use self::{driver::Commit, store::Store};
 use std::{

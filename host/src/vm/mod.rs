@@ -1,5 +1,43 @@
 //! A VM: its record, and its volumes through its life.
+//!
+//! Locks are taken in the order pool, VM, volume. A [`Guard`] is the lock of a VM: whoever changes its disks has one.
 
+mod guard;
+mod life;
+mod list;
+mod make;
 pub mod record;
+mod remove;
+mod run;
+mod set;
+mod status;
+mod versions;
+mod volumes;
 
+pub use guard::{Allow, Guard};
+pub use life::{precache, prepare, release};
+pub use list::{Listed, Listing, list, look};
+pub use make::{NewTemplate, NewVm, RootSource, clone, create, create_template};
 pub use record::{Kind, Record};
+pub use remove::{Removed, remove};
+pub use run::{PREPARE, Run, boot_id, write_run};
+pub use set::{KEYS, set};
+pub use status::{Status, status};
+pub use versions::{
+    Pick, Reverted, Versioned, Versions, commit, discard, pin, revert, unpin, versions,
+};
+pub use volumes::volatile_size;
+
+use crate::name::VmName;
+use std::path::PathBuf;
+
+/// A VM or a template: its record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vm {
+    /// Its name, which is that of its directory.
+    pub name: VmName,
+    /// Its directory, relative to the pool.
+    pub dir: PathBuf,
+    /// What `vm.toml` says.
+    pub record: Record,
+}

@@ -1,14 +1,20 @@
 //! A VM's record, `vm.toml`: who it is and how it runs. What its disks hold is told by their files alone.
 
-use crate::name::VmName;
+use crate::{
+    error::{Error, Result},
+    name::VmName,
+    pool::record as text,
+};
 use ebbtide_format::units::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 use uuid::Uuid;
 
 /// The version of the record's format that this program writes and reads.
 pub const FORMAT: u32 = 1;
+/// The record's file in the directory of its VM.
+pub const FILE: &str = "vm.toml";
 
 /// What a VM is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,57 @@ pub struct Record {
     pub engine: Engine,
 }
 
+impl Record {
+    /// Returns the record of a VM that is made now, with the defaults of everything.
+    #[must_use]
+    pub fn new(kind: Kind, template: Option<VmName>) -> Self {
+        Self {
+            format: FORMAT,
+            uuid: Uuid::new_v4(),
+            kind,
+            template,
+            created: Timestamp::now(),
+            keep: None,
+            root: Root::default(),
+            private: Private::default(),
+            volatile: Volatile::default(),
+            pins: BTreeMap::new(),
+            engine: Engine::default(),
+        }
+    }
+
+    /// Reads the record of a VM in a directory of `kind`. `file` is for messages.
+    ///
+    /// # Errors
+    /// Names the file, the line, what was wanted there and what was found.
+    pub fn parse(content: &[u8], file: &Path, kind: Kind) -> Result<Self> {
+        let record: Self = text::parse(content, file, FORMAT)?;
+        let unreadable =
+            |problem: &str| Err(Error::Unreadable { path: file.into(), problem: problem.into() });
+        match (record.kind, &record.template) {
+            (found, _) if found != kind => {
+                unreadable(&format!("kind is {found}, and the directory is one of kind {kind}"))
+            }
+            (Kind::AppVm, None) => {
+                unreadable("an AppVM needs a template; wanted template = \"NAME\"")
+            }
+            (Kind::Template, Some(name)) => unreadable(&format!(
+                "a template has no template; found template = {:?}",
+                name.as_str()
+            )),
+            _ => Ok(record),
+        }
+    }
+
+    /// Returns the file's content.
+    ///
+    /// # Errors
+    /// None that a record has.
+    pub fn print(&self) -> Result<Vec<u8>> {
+        text::print(self, Path::new(FILE))
+    }
+}
+
 /// Where the directory of a VM is, and what its root is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +120,16 @@ impl Kind {
             Self::Template => "vm-templates",
             Self::AppVm => "appvms",
         }
+    }
+}
+
+/// As records write it.
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Template => "template",
+            Self::AppVm => "appvm",
+        })
     }
 }
 

@@ -1,0 +1,106 @@
+//! An existing pool, and the VMs in it.
+
+use super::Pool;
+use crate::{
+    error::{Error, Refusal, RefusalKind, Result},
+    name::VmName,
+    vm::{Kind, Record, Vm, record},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The VMs of a pool.
+#[derive(Debug, Default)]
+pub struct Vms {
+    /// Those whose record can be read, by name.
+    pub vms: Vec<Vm>,
+    /// Why others cannot.
+    pub unreadable: Vec<Error>,
+}
+
+impl Pool {
+    /// Opens a pool.
+    ///
+    /// # Errors
+    /// There is none; its configuration names a newer format, or is not understood.
+    pub fn open(_dir: &Path) -> Result<Self> {
+        Err(Error::Refused(Refusal::new(RefusalKind::Unable, "pools cannot be opened yet")))
+    }
+
+    /// Returns the VMs. What has no record, such as the remains of a VM that is being removed, is none.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn vms(&self) -> Result<Vms> {
+        let mut vms = Vms::default();
+        for kind in [Kind::Template, Kind::AppVm] {
+            for name in self.names_of(kind)? {
+                match self.read_vm(kind, &name) {
+                    Ok(vm) => vms.vms.extend(vm),
+                    Err(error) => vms.unreadable.push(error),
+                }
+            }
+        }
+        vms.vms.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(vms)
+    }
+
+    /// Returns a VM.
+    ///
+    /// # Errors
+    /// There is none of that name; its record cannot be read.
+    pub fn vm(&self, name: &VmName) -> Result<Vm> {
+        for kind in [Kind::Template, Kind::AppVm] {
+            if let Some(vm) = self.read_vm(kind, name)? {
+                return Ok(vm);
+            }
+        }
+        Err(self.missing(name)?.into())
+    }
+
+    /// Returns the names of directories that may be of VMs.
+    pub(crate) fn names_of(&self, kind: Kind) -> Result<Vec<VmName>> {
+        let dir = Path::new(kind.directory());
+        let names = match self.store().names(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(Error::doing(format!("list {}", dir.display())))?,
+        };
+        Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
+    /// Returns the VM with the record in the directory of that name, if there is one.
+    fn read_vm(&self, kind: Kind, name: &VmName) -> Result<Option<Vm>> {
+        let dir: PathBuf = Path::new(kind.directory()).join(name);
+        let file = dir.join(record::FILE);
+        let text = match self.store().read(&file) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
+            text => text.map_err(Error::doing(format!("read {}", file.display())))?,
+        };
+        let record = Record::parse(&text, &self.store().real(&file), kind)?;
+        Ok(Some(Vm { name: name.clone(), dir, record }))
+    }
+
+    /// Returns the refusal for a name that no VM has.
+    fn missing(&self, name: &VmName) -> Result<Refusal> {
+        let mut names = self.names_of(Kind::Template)?;
+        names.extend(self.names_of(Kind::AppVm)?);
+        let refusal = Refusal::new(
+            RefusalKind::Missing,
+            format!("there is no template and no VM named {name:?} in {}", self.dir().display()),
+        );
+        let near = crate::near::nearest(name.as_str(), names.iter().map(VmName::as_str));
+        Ok(match near.as_slice() {
+            [] => refusal.hint("'ebbtide vm list' and 'ebbtide template list' show what is there"),
+            near => refusal.hint(format!("is it {}?", near.join(" or "))),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! `run.toml`: who runs a VM, since when, and in which boot of the machine.
+
+use super::{Guard, Vm};
+use crate::{
+    error::{Error, Result},
+    pool::{Pool, record as text},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use uuid::Uuid;
+
+/// The file's name in the directory of the VM.
+pub(crate) const FILE: &str = "run.toml";
+/// The version of the format that this program writes and reads.
+pub(crate) const FORMAT: u32 = 1;
+/// The engine's name of whoever runs a VM with something that is not ours.
+pub const PREPARE: &str = "prepare";
+
+/// Who runs a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The engine, `qemu`, or [`PREPARE`].
+    pub engine: String,
+    /// The engine's process, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The boot of the machine.
+    pub boot: Uuid,
+    /// When it was started.
+    pub since: Timestamp,
+    /// Sockets of the engine, by what they are for: `qmp`, `console`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sockets: BTreeMap<String, PathBuf>,
+    /// The disks: serial and path. [`super::prepare`] writes them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disks: BTreeMap<String, PathBuf>,
+}
+
+impl Run {
+    /// Returns what is known before anything runs: the engine, now, and this boot.
+    ///
+    /// # Errors
+    /// The machine does not tell which boot it is.
+    pub fn new(engine: &str) -> Result<Self> {
+        Ok(Self {
+            format: FORMAT,
+            engine: engine.into(),
+            pid: None,
+            boot: boot_id()?,
+            since: Timestamp::now(),
+            sockets: BTreeMap::new(),
+            disks: BTreeMap::new(),
+        })
+    }
+}
+
+/// Returns which boot of the machine this is.
+///
+/// # Errors
+/// `/proc` is not there, or does not say.
+pub fn boot_id() -> Result<Uuid> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).map_err(Error::doing(format!("read {path}")))?;
+    text.trim().parse().map_err(|_| Error::Unreadable {
+        path: path.into(),
+        problem: format!("wanted a UUID, found {:?}", text.trim()),
+    })
+}
+
+/// Replaces what is known about the run of a VM, such as the engine's process once it has one. Durable.
+///
+/// # Errors
+/// Names the operation that failed.
+pub fn write_run(pool: &Pool, guard: &Guard, run: &Run) -> Result<()> {
+    let file = guard.vm().dir.join(FILE);
+    text::replace(pool.store(), &file, text::print(run, &file)?)
+}
+
+/// Returns who runs a VM, or ran it when it was cut off.
+pub(crate) fn read_run(pool: &Pool, vm: &Vm) -> Result<Option<Run>> {
+    let file = vm.dir.join(FILE);
+    let content = match pool.store().read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        content => content.map_err(Error::doing(format!("read {}", file.display())))?,
+    };
+    text::parse(&content, &pool.store().real(&file), FORMAT).map(Some)
+}
