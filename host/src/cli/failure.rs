@@ -1,5 +1,6 @@
 //! How a failure is told: `ebbtide: …` with its causes, a hint, and the exit status.
 
+use clap::error::ErrorKind;
 use ebbtide::{Error, error::RefusalKind};
 use std::{
     error::Error as _,
@@ -47,7 +48,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         };
     }
     let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = write!(io::stderr(), "{text}");
+        return ExitCode::from(USAGE);
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    super::out::say(text.trim_end());
+    super::out::say(text.trim_end().replace("\n  tip: ", "\nhint: ").as_str());
     ExitCode::from(USAGE)
 }

@@ -1,0 +1,65 @@
+//! What differs from run to run, replaced by its kind.
+
+use std::path::Path;
+
+/// A shape of text: digits stand for `d`, hexadecimal digits for `x`, everything else for itself.
+const SHAPES: [(&str, &str); 3] = [
+    ("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "UUID"),
+    ("dddd-dd-ddTdd:dd:ddZ", "TIME"),
+    ("dddd-dd-dd dd:dd:dd", "TIME"),
+];
+
+/// Names of JSON members whose numbers are masked.
+const NUMBERS: [(&str, &str); 3] =
+    [("\"inode\": ", "INODE"), ("\"allocated\": ", "ALLOCATED"), ("\"pid\": ", "PID")];
+
+/// Masks UUIDs, times, inodes, and the directory of the case.
+pub(crate) fn mask(text: &str, here: &Path) -> String {
+    let mut text = text.replace(&here.display().to_string(), "HERE");
+    for (shape, name) in SHAPES {
+        text = mask_shape(&text, shape, name);
+    }
+    for (before, name) in NUMBERS {
+        text = mask_number(&text, before, name);
+    }
+    text
+}
+
+fn mask_shape(text: &str, shape: &str, name: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = match_length(rest.as_bytes(), shape.as_bytes());
+        if length == 0 {
+            masked.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            masked.push_str(name);
+            rest = &rest[length..];
+        }
+    }
+    masked
+}
+
+/// Returns how many bytes `text` begins with that have this shape: all of it, or none.
+fn match_length(text: &[u8], shape: &[u8]) -> usize {
+    let fits = text.len() >= shape.len()
+        && text.iter().zip(shape).all(|(byte, shape)| match shape {
+            b'd' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_hexdigit(),
+            other => byte == other,
+        });
+    if fits { shape.len() } else { 0 }
+}
+
+fn mask_number(text: &str, before: &str, name: &str) -> String {
+    let mut parts = text.split(before);
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        masked += before;
+        masked += if digits == 0 { "" } else { name };
+        masked += &part[digits..];
+    }
+    masked
+}
