@@ -6,9 +6,11 @@
 
 pub mod files;
 pub mod linux;
+pub mod memory;
 
 pub use files::FileDriver;
 pub use linux::LinuxStore;
+pub use memory::MemoryStore;
 
 use super::store::{Inode, Progress};
 use crate::{
