@@ -5,13 +5,14 @@
 
 mod locked;
 mod probe;
+mod share;
 mod sparse;
 
 pub use probe::{FileSystem, probe};
 
+use self::share::share;
 use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait};
 use ebbtide_format::units::Bytes;
-use ebbtide_sys::reflink;
 use nix::{errno::Errno, libc};
 use std::{
     ffi::OsString,
@@ -42,7 +43,7 @@ enum Cloning {
 }
 
 impl LinuxStore {
-    /// Returns a store in `dir`, an absolute path, whose clones share their extents (`FICLONE`): for btrfs, XFS and
+    /// Returns a store in `dir`, an absolute path, whose clones share their extents (`FICLONERANGE`): for btrfs, XFS and
     /// whatever else [`probe`] finds to clone.
     #[must_use]
     pub fn reflink(dir: &Path) -> Self {
@@ -103,14 +104,6 @@ fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<(
             log::warn!("{} is left behind: {error}", path.display());
         }
     })
-}
-
-/// Makes `to` a clone of `from`.
-fn share(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
-    let size = Bytes(from.metadata()?.len());
-    reflink::clone(from, to)?;
-    progress.bytes(size, size);
-    Ok(())
 }
 
 /// Makes `to` a clone where that is possible, else a sparse copy.
