@@ -1,0 +1,127 @@
+//! A machine, as plain data that any engine can be told.
+
+use crate::{
+    error::{Refusal, RefusalKind, Result},
+    pool::driver::Disk,
+    vm::record::{Engine, Network},
+};
+use ebbtide_format::units::Bytes;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// What is booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Boot {
+    /// Whatever the root disk's boot loader boots.
+    Disk,
+    /// A kernel, without a boot loader.
+    Kernel {
+        /// The kernel's file.
+        kernel: PathBuf,
+        /// Its initial file system.
+        initrd: Option<PathBuf>,
+        /// Its command line; empty for none.
+        cmdline: String,
+    },
+}
+
+/// A VM with its started volumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// What it is called.
+    pub name: String,
+    /// Stays the same over all its runs.
+    pub uuid: Uuid,
+    /// Memory of the guest.
+    pub memory: Bytes,
+    /// Number of its processors.
+    pub cpus: u32,
+    /// Its network.
+    pub network: Network,
+    /// What is booted.
+    pub boot: Boot,
+    /// Its disks, in the order in which the guest finds them. The serial of each is its volume's name.
+    pub disks: Vec<Disk>,
+    /// Further arguments of the engine's program.
+    pub args: Vec<String>,
+}
+
+impl Machine {
+    /// Returns the machine of a VM's engine settings.
+    ///
+    /// # Errors
+    /// Settings without sense: no processor, or memory in which nothing boots.
+    pub fn new(
+        name: &str,
+        uuid: Uuid,
+        engine: &Engine,
+        boot: Boot,
+        disks: Vec<Disk>,
+    ) -> Result<Self> {
+        let refuse = |text: String| Err(Refusal::new(RefusalKind::Invalid, text));
+        if engine.cpus == 0 {
+            refuse(format!("{name} has 0 cpus; a machine has one at least"))?;
+        }
+        if engine.memory < Bytes::mib(1) {
+            refuse(format!(
+                "{name} has {} of memory; a machine has 1 MiB at least",
+                engine.memory
+            ))?;
+        }
+        Ok(Self {
+            name: name.into(),
+            uuid,
+            memory: engine.memory,
+            cpus: engine.cpus,
+            network: engine.network,
+            boot,
+            disks,
+            args: engine.args.clone(),
+        })
+    }
+}
+
+/// Returns a path as text, which is what engines are told.
+///
+/// # Errors
+/// A path that is no text.
+pub(super) fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        let text = format!("{} is no UTF-8 text; engines are told paths as text", path.display());
+        Refusal::new(RefusalKind::Unable, text).hint("rename the directory").into()
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::name::{VolumeId, VolumeName};
+
+    /// A machine with three disks in `dir`.
+    pub(in crate::engine) fn machine(name: &str, dir: &str) -> Machine {
+        let disk = |volume: VolumeName, file: &str, read_only| Disk {
+            id: VolumeId { vm: "work".parse().unwrap(), volume },
+            path: Path::new(dir).join(file),
+            read_only,
+            size: Bytes::gib(1),
+        };
+        let disks = vec![
+            disk(VolumeName::root(), "root.img", true),
+            disk(VolumeName::private(), "private-dirty.img", false),
+            disk(VolumeName::volatile(), "volatile-dirty.img", false),
+        ];
+        let uuid = Uuid::from_u128(7);
+        Machine::new(name, uuid, &Engine::default(), Boot::Disk, disks).unwrap()
+    }
+
+    #[test]
+    fn settings_without_sense_are_refused_by_name() {
+        let refusal = |engine: &Engine| {
+            let uuid = Uuid::from_u128(7);
+            Machine::new("work", uuid, engine, Boot::Disk, Vec::new()).unwrap_err().to_string()
+        };
+        assert!(refusal(&Engine { cpus: 0, ..Engine::default() }).contains("work has 0 cpus"));
+        let none = Engine { memory: Bytes(0), ..Engine::default() };
+        assert!(refusal(&none).contains("of memory"));
+    }
+}

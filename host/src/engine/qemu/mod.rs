@@ -1,0 +1,3 @@
+//! QEMU as the engine.
+
+pub mod args;
