@@ -8,8 +8,9 @@
 //! POOL/.lock                   who makes, renames or removes VMs has it locked
 //! ```
 
-pub mod config;
 mod create;
+pub mod check;
+pub mod config;
 pub mod driver;
 mod info;
 mod lock;

@@ -1,0 +1,197 @@
+//! Pool → seen. Nothing is locked and nothing is made; what goes on meanwhile is seen as in use.
+
+use super::seen::{Entry, Life, Seen, SeenVm, Text, is_aside};
+use crate::{
+    error::{Error, Result},
+    name::{VmName, VolumeId, VolumeName},
+    pool::{
+        Pool,
+        store::{Kind as FileKind, Stat, Store},
+    },
+    vm::record::{Kind, Record},
+    volume::Role,
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// How often a VM is looked at until nothing changes meanwhile; then it counts as in use.
+const LOOKS: u32 = 3;
+
+/// Looks at all of a pool but the content of images.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn observe(pool: &Pool) -> Result<Seen> {
+    let store = pool.store();
+    let root = stat(store, Path::new(""))?.ok_or_else(|| Error::Unreadable {
+        path: pool.dir().into(),
+        problem: "it is gone".into(),
+    })?;
+    let mut seen = Seen {
+        root,
+        top: list(store, Path::new(""))?,
+        vms: Vec::new(),
+        strays: Vec::new(),
+        snapshots: Vec::new(),
+        now: SystemTime::now(),
+    };
+    for kind in [Kind::Template, Kind::AppVm] {
+        for entry in directory(store, &seen, kind.directory())? {
+            let is_vm = entry.name().is_some_and(|name| name.parse::<VmName>().is_ok());
+            match entry.stat.kind {
+                FileKind::Directory if is_vm || is_aside(&entry.path) => {
+                    seen.vms.push(vm(pool, kind, &entry)?);
+                }
+                _ => seen.strays.push(entry),
+            }
+        }
+    }
+    for entry in directory(store, &seen, "snapshots")? {
+        let entries = match entry.stat.kind {
+            FileKind::Directory => list(store, &entry.path)?,
+            _ => Vec::new(),
+        };
+        seen.snapshots.push((entry, entries));
+    }
+    Ok(seen)
+}
+
+/// Lists a directory of the pool, if it is one and in the pool's file system.
+fn directory(store: &dyn Store, seen: &Seen, name: &str) -> Result<Vec<Entry>> {
+    let entry = seen.top.iter().find(|entry| entry.name() == Some(name));
+    match entry {
+        Some(entry)
+            if entry.stat.kind == FileKind::Directory
+                && entry.stat.inode.device == seen.root.inode.device =>
+        {
+            list(store, &entry.path)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Looks at a VM's directory. A change of it while it is looked at is somebody's work.
+pub fn vm(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
+    let store = pool.store();
+    let mut seen = once(pool, kind, directory)?;
+    for _ in 1..LOOKS {
+        let now = stat(store, &directory.path)?;
+        let same = now.is_some_and(|now| now.modified == seen.stat.modified);
+        if seen.life == Life::InUse || (same && life(pool, &seen)? == seen.life) {
+            return Ok(seen);
+        }
+        seen = once(pool, kind, directory)?;
+    }
+    seen.life = Life::InUse;
+    Ok(seen)
+}
+
+fn once(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
+    let store = pool.store();
+    let mut seen = SeenVm {
+        dir: directory.path.clone(),
+        kind,
+        file_name: directory.path.file_name().unwrap_or_default().into(),
+        stat: stat(store, &directory.path)?.unwrap_or(directory.stat),
+        entries: Vec::new(),
+        record: Text::Missing,
+        volumes: BTreeMap::new(),
+        life: Life::Stopped,
+        locked: Vec::new(),
+    };
+    seen.life = life(pool, &seen)?;
+    seen.entries = list(store, &directory.path)?;
+    seen.locked = locked(store, &seen)?;
+    seen.record = record(store, &seen);
+    seen.volumes = volumes(pool, &seen);
+    Ok(seen)
+}
+
+/// Returns the volumes whose own locks are held.
+fn locked(store: &dyn Store, seen: &SeenVm) -> Result<Vec<VolumeName>> {
+    let mut locked = Vec::new();
+    for entry in &seen.entries {
+        let volume = entry
+            .name()
+            .and_then(|name| name.strip_prefix('.')?.strip_suffix(".lock")?.parse().ok());
+        if let Some(volume) = volume
+            && is_locked(store, &entry.path)?
+        {
+            locked.push(volume);
+        }
+    }
+    Ok(locked)
+}
+
+fn record(store: &dyn Store, seen: &SeenVm) -> Text<Record> {
+    match seen.entry("vm.toml") {
+        Some(entry) if entry.stat.kind == FileKind::File => {}
+        _ => return Text::Missing,
+    }
+    let unreadable = |error: &dyn std::fmt::Display| Text::Unreadable(error.to_string());
+    let bytes = match store.read(&seen.dir.join("vm.toml")) {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(&error),
+    };
+    match std::str::from_utf8(&bytes).map(toml::from_str::<Record>) {
+        Ok(Ok(record)) => Text::Read(record),
+        Ok(Err(error)) => unreadable(&error.message()),
+        Err(error) => unreadable(&error),
+    }
+}
+
+pub(super) fn list(store: &dyn Store, dir: &Path) -> Result<Vec<Entry>> {
+    let names = match store.names(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names.map_err(Error::doing(format_args!("list {}", dir.display())))?,
+    };
+    let mut entries = Vec::with_capacity(names.len());
+    for name in names {
+        let path: PathBuf = dir.join(name);
+        // What is gone by now was never there.
+        if let Some(stat) = stat(store, &path)? {
+            entries.push(Entry { path, stat });
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) fn stat(store: &dyn Store, path: &Path) -> Result<Option<Stat>> {
+    store.stat(path).map_err(Error::doing(format_args!("look at {}", path.display())))
+}
+
+fn is_locked(store: &dyn Store, path: &Path) -> Result<bool> {
+    store.is_locked(path).map_err(Error::doing(format_args!("look at {}", path.display())))
+}
+
+/// Returns whether a VM is used, and by whom.
+fn life(pool: &Pool, seen: &SeenVm) -> Result<Life> {
+    let store = pool.store();
+    if is_locked(store, &seen.dir.join(".lock"))? {
+        return Ok(Life::InUse);
+    }
+    match stat(store, &seen.dir.join("run.toml"))? {
+        Some(_) => Ok(Life::CutOff),
+        None => Ok(Life::Stopped),
+    }
+}
+
+/// Returns the volumes that a VM's record describes.
+fn volumes(_pool: &Pool, seen: &SeenVm) -> BTreeMap<VolumeName, Role> {
+    let Some(record) = seen.read() else { return BTreeMap::new() };
+    let root = match (&record.template, record.root.own) {
+        (None, _) => Role::Origin,
+        (Some(vm), own) => {
+            let of = VolumeId { vm: vm.clone(), volume: VolumeName::root() };
+            if own { Role::OriginSnapshot { of } } else { Role::Snapshot { of } }
+        }
+    };
+    BTreeMap::from([
+        (VolumeName::root(), root),
+        (VolumeName::private(), Role::Origin),
+        (VolumeName::volatile(), Role::Volatile),
+    ])
+}

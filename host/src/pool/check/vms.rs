@@ -1,0 +1,153 @@
+//! What is wrong with a VM's record, and with the records together.
+
+use super::{
+    find::{is_ours, is_record_aside, leftover, unknown},
+    problem::{Finding, Problem, Remedy},
+    seen::{Life, SeenVm, Text, is_aside},
+};
+use crate::{
+    name::VmName,
+    vm::record::{Kind, Record},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// Looks at one VM's directory, but for its images.
+pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
+    if vm.entry(super::REMOVING).is_some() {
+        found.push(settle(&vm.dir, Problem::RemovalCutShort));
+    } else {
+        record(vm, found);
+    }
+    if vm.life == Life::CutOff {
+        found.push(settle(&vm.dir, Problem::CutOff));
+    }
+    for entry in &vm.entries {
+        match entry.name() {
+            Some(name) if is_record_aside(name) && vm.life != Life::InUse => {
+                found.push(leftover(entry));
+            }
+            Some(name) if is_ours(name) || name == super::REMOVING => {}
+            _ => found.push(unknown(entry)),
+        }
+    }
+    if let (Some(initrd), None) = (vm.entry("initrd"), vm.entry("kernel")) {
+        let at = initrd.path.clone();
+        found.push(Finding { at, problem: Problem::InitrdAlone, remedy: Remedy::Note });
+    }
+}
+
+fn record(vm: &SeenVm, found: &mut Vec<Finding>) {
+    let file = vm.dir.join("vm.toml");
+    match &vm.record {
+        Text::Missing if vm.images().next().is_some() => found.push(human(
+            &vm.dir,
+            Problem::RecordMissing,
+            "write one by 'ebbtide pool adopt', or move the images elsewhere",
+        )),
+        Text::Missing => {}
+        Text::Unreadable(problem) => found.push(human(
+            &file,
+            Problem::RecordUnreadable(problem.clone()),
+            "correct it with an editor",
+        )),
+        Text::Read(read) if read.kind != vm.kind => found.push(human(
+            &file,
+            Problem::RecordOfOtherKind { record: read.kind },
+            "move its directory there, or correct 'kind'",
+        )),
+        Text::Read(_) => {}
+    }
+}
+
+/// Looks at what records say of each other.
+pub(super) fn lineage(vms: &[SeenVm]) -> Vec<Finding> {
+    let vms: Vec<_> = vms.iter().filter(|vm| !is_aside(&vm.dir)).collect();
+    let mut found = twice(&vms);
+    let named: BTreeMap<VmName, &SeenVm> =
+        vms.iter().filter_map(|vm| Some((vm.name()?, *vm))).collect();
+    for vm in &vms {
+        if let (Some(name), Some(record)) = (vm.name(), vm.read()) {
+            found.extend(
+                template(&name, record, &named)
+                    .map(|(problem, hint)| human(&vm.dir.join("vm.toml"), problem, hint)),
+            );
+        }
+    }
+    found
+}
+
+/// Finds names and UUIDs that two VMs have.
+fn twice(vms: &[&SeenVm]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut names: BTreeMap<_, &Path> = BTreeMap::new();
+    let mut uuids: BTreeMap<_, &Path> = BTreeMap::new();
+    for vm in vms {
+        if let Some(other) = names.insert(&vm.file_name, &vm.dir) {
+            let problem = Problem::NameTwice { other: other.into() };
+            found.push(human(&vm.dir, problem, "rename one of the two directories"));
+        }
+        if let Some(record) = vm.read()
+            && let Some(other) = uuids.insert(record.uuid, &vm.dir)
+        {
+            let problem = Problem::UuidTwice { uuid: record.uuid, other: other.into() };
+            found.push(human(&vm.dir, problem, "write a new 'uuid' into the vm.toml of the copy"));
+        }
+    }
+    found
+}
+
+/// Finds what is wrong with the template that a record names.
+fn template(
+    name: &VmName,
+    record: &Record,
+    named: &BTreeMap<VmName, &SeenVm>,
+) -> Option<(Problem, &'static str)> {
+    let choose = "run 'ebbtide vm set NAME template TEMPLATE'";
+    match (record.kind, &record.template) {
+        (Kind::Template, None) => None,
+        (Kind::Template, Some(template)) => Some((
+            Problem::TemplateSet { template: template.clone() },
+            "remove 'template' from it: a template's root is its own",
+        )),
+        (Kind::AppVm, None) => Some((Problem::TemplateUnset, choose)),
+        (Kind::AppVm, Some(template)) if template == name => {
+            Some((Problem::TemplateIsItself, choose))
+        }
+        (Kind::AppVm, Some(template)) => match named.get(template) {
+            None => Some((Problem::TemplateMissing { template: template.clone() }, choose)),
+            Some(vm) if vm.kind == Kind::Template => None,
+            Some(_) => Some(match cycle(name, template, named) {
+                Some(through) => (Problem::TemplateCycle { through }, choose),
+                None => (Problem::TemplateIsNone { template: template.clone() }, choose),
+            }),
+        },
+    }
+}
+
+/// Follows templates from `name`, and returns the way if it leads back.
+fn cycle(name: &VmName, first: &VmName, named: &BTreeMap<VmName, &SeenVm>) -> Option<Vec<VmName>> {
+    let mut way = vec![first.clone()];
+    let mut met = BTreeSet::from([first.clone()]);
+    loop {
+        let next = named.get(way.last()?)?.read()?.template.clone()?;
+        if next == *name {
+            way.push(next);
+            return Some(way);
+        }
+        if !met.insert(next.clone()) {
+            return None;
+        }
+        way.push(next);
+    }
+}
+
+fn settle(dir: &Path, problem: Problem) -> Finding {
+    Finding { at: dir.into(), problem, remedy: Remedy::Settle }
+}
+
+pub(super) fn human(at: &Path, problem: Problem, hint: impl Into<String>) -> Finding {
+    Finding { at: PathBuf::from(at), problem, remedy: Remedy::Human(hint.into()) }
+}
