@@ -8,14 +8,15 @@
 //! POOL/.lock                   who makes, renames or removes VMs has it locked
 //! ```
 
-mod create;
 pub mod check;
 pub mod config;
+mod create;
 pub mod driver;
 mod info;
 mod lock;
 mod open;
 pub(crate) mod record;
+pub mod repair;
 pub mod step;
 pub mod store;
 

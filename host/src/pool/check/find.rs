@@ -108,9 +108,7 @@ pub(super) fn is_lock(name: &str) -> bool {
 
 /// A record or a kernel that is being written.
 pub(super) fn is_record_aside(name: &str) -> bool {
-    ["vm.toml", "run.toml", "pool.toml", "kernel", "initrd", "snapshot.toml"]
-        .iter()
-        .any(|record| name.strip_prefix(record).is_some_and(|rest| rest.starts_with(".aside")))
+    name.starts_with(".aside-")
 }
 
 fn unknown_or_leftover(entry: &Entry) -> Finding {

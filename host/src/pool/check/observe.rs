@@ -3,12 +3,15 @@
 use super::seen::{Entry, Life, Seen, SeenVm, Text, is_aside};
 use crate::{
     error::{Error, Result},
-    name::{VmName, VolumeId, VolumeName},
+    name::{VmName, VolumeName},
     pool::{
         Pool,
         store::{Kind as FileKind, Stat, Store},
     },
-    vm::record::{Kind, Record},
+    vm::{
+        self, Status, Vm,
+        record::{FILE, Kind, Record},
+    },
     volume::Role,
 };
 use std::{
@@ -43,7 +46,7 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
             let is_vm = entry.name().is_some_and(|name| name.parse::<VmName>().is_ok());
             match entry.stat.kind {
                 FileKind::Directory if is_vm || is_aside(&entry.path) => {
-                    seen.vms.push(vm(pool, kind, &entry)?);
+                    seen.vms.push(of_vm(pool, kind, &entry)?);
                 }
                 _ => seen.strays.push(entry),
             }
@@ -73,8 +76,15 @@ fn directory(store: &dyn Store, seen: &Seen, name: &str) -> Result<Vec<Entry>> {
     }
 }
 
+/// Looks at the directory of a VM whose locks the caller has.
+pub(in crate::pool) fn held(pool: &Pool, seen: &SeenVm) -> Result<SeenVm> {
+    let directory = Entry { path: seen.dir.clone(), stat: seen.stat };
+    let now = once(pool, seen.kind, &directory)?;
+    Ok(SeenVm { life: Life::Stopped, locked: Vec::new(), ..now })
+}
+
 /// Looks at a VM's directory. A change of it while it is looked at is somebody's work.
-pub fn vm(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
+fn of_vm(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
     let store = pool.store();
     let mut seen = once(pool, kind, directory)?;
     for _ in 1..LOOKS {
@@ -102,11 +112,11 @@ fn once(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
         life: Life::Stopped,
         locked: Vec::new(),
     };
+    seen.record = record(store, &seen);
     seen.life = life(pool, &seen)?;
     seen.entries = list(store, &directory.path)?;
     seen.locked = locked(store, &seen)?;
-    seen.record = record(store, &seen);
-    seen.volumes = volumes(pool, &seen);
+    seen.volumes = volumes(pool, &seen)?;
     Ok(seen)
 }
 
@@ -127,19 +137,16 @@ fn locked(store: &dyn Store, seen: &SeenVm) -> Result<Vec<VolumeName>> {
 }
 
 fn record(store: &dyn Store, seen: &SeenVm) -> Text<Record> {
-    match seen.entry("vm.toml") {
-        Some(entry) if entry.stat.kind == FileKind::File => {}
-        _ => return Text::Missing,
-    }
-    let unreadable = |error: &dyn std::fmt::Display| Text::Unreadable(error.to_string());
-    let bytes = match store.read(&seen.dir.join("vm.toml")) {
-        Ok(bytes) => bytes,
-        Err(error) => return unreadable(&error),
+    let file = seen.dir.join(FILE);
+    let record = match store.read(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Text::Missing,
+        Err(error) => return Text::Unreadable(error.to_string()),
+        Ok(text) => Record::parse(&text, &file, seen.kind),
     };
-    match std::str::from_utf8(&bytes).map(toml::from_str::<Record>) {
-        Ok(Ok(record)) => Text::Read(record),
-        Ok(Err(error)) => unreadable(&error.message()),
-        Err(error) => unreadable(&error),
+    match record {
+        Ok(record) => Text::Read(record),
+        Err(Error::Unreadable { problem, .. }) => Text::Unreadable(problem),
+        Err(error) => Text::Unreadable(error.to_string()),
     }
 }
 
@@ -169,29 +176,26 @@ fn is_locked(store: &dyn Store, path: &Path) -> Result<bool> {
 
 /// Returns whether a VM is used, and by whom.
 fn life(pool: &Pool, seen: &SeenVm) -> Result<Life> {
-    let store = pool.store();
-    if is_locked(store, &seen.dir.join(".lock"))? {
+    if is_locked(pool.store(), &seen.dir.join(".lock"))? {
         return Ok(Life::InUse);
     }
-    match stat(store, &seen.dir.join("run.toml"))? {
-        Some(_) => Ok(Life::CutOff),
-        None => Ok(Life::Stopped),
+    let Some(vm) = as_vm(seen) else { return Ok(Life::Stopped) };
+    match vm::status(pool, &vm) {
+        Ok(Status::Stopped) => Ok(Life::Stopped),
+        Ok(Status::CutOff(_)) => Ok(Life::CutOff),
+        Ok(Status::Running(_) | Status::Prepared(_) | Status::Busy { .. }) => Ok(Life::InUse),
+        Err(Error::Unreadable { problem, .. }) => Ok(Life::Unclear(problem)),
+        Err(error) => Err(error),
     }
 }
 
 /// Returns the volumes that a VM's record describes.
-fn volumes(_pool: &Pool, seen: &SeenVm) -> BTreeMap<VolumeName, Role> {
-    let Some(record) = seen.read() else { return BTreeMap::new() };
-    let root = match (&record.template, record.root.own) {
-        (None, _) => Role::Origin,
-        (Some(vm), own) => {
-            let of = VolumeId { vm: vm.clone(), volume: VolumeName::root() };
-            if own { Role::OriginSnapshot { of } } else { Role::Snapshot { of } }
-        }
-    };
-    BTreeMap::from([
-        (VolumeName::root(), root),
-        (VolumeName::private(), Role::Origin),
-        (VolumeName::volatile(), Role::Volatile),
-    ])
+fn volumes(pool: &Pool, seen: &SeenVm) -> Result<BTreeMap<VolumeName, Role>> {
+    let Some(vm) = as_vm(seen) else { return Ok(BTreeMap::new()) };
+    let volumes = vm.volumes(pool)?;
+    Ok(volumes.into_iter().map(|volume| (volume.id.volume, volume.role)).collect())
+}
+
+fn as_vm(seen: &SeenVm) -> Option<Vm> {
+    Some(Vm { name: seen.name()?, dir: seen.dir.clone(), record: seen.read()?.clone() })
 }

@@ -3,7 +3,6 @@
 use crate::{
     name::{VmName, VolumeName},
     pool::step::Step,
-    vm::record::Kind,
 };
 use std::{fmt, path::PathBuf};
 use uuid::Uuid;
@@ -68,17 +67,15 @@ pub enum Problem {
     // VMs.
     RecordMissing,
     RecordUnreadable(String),
-    RecordOfOtherKind { record: Kind },
     RemovalCutShort,
     NameTwice { other: PathBuf },
     UuidTwice { uuid: Uuid, other: PathBuf },
-    TemplateUnset,
-    TemplateSet { template: VmName },
     TemplateMissing { template: VmName },
     TemplateIsNone { template: VmName },
     TemplateIsItself,
     TemplateCycle { through: Vec<VmName> },
     CutOff,
+    RunUnreadable(String),
     InitrdAlone,
     // Volumes.
     UnknownVolume { volume: VolumeName },
@@ -116,17 +113,15 @@ impl Problem {
             Self::LeftoverDirectory { .. } => "leftover-directory",
             Self::RecordMissing => "record-missing",
             Self::RecordUnreadable(_) => "record-unreadable",
-            Self::RecordOfOtherKind { .. } => "record-of-other-kind",
             Self::RemovalCutShort => "removal-cut-short",
             Self::NameTwice { .. } => "name-twice",
             Self::UuidTwice { .. } => "uuid-twice",
-            Self::TemplateUnset => "template-unset",
-            Self::TemplateSet { .. } => "template-set",
             Self::TemplateMissing { .. } => "template-missing",
             Self::TemplateIsNone { .. } => "template-is-none",
             Self::TemplateIsItself => "template-is-itself",
             Self::TemplateCycle { .. } => "template-cycle",
             Self::CutOff => "cut-off",
+            Self::RunUnreadable(_) => "run-unreadable",
             Self::InitrdAlone => "initrd-alone",
             Self::UnknownVolume { .. } => "unknown-volume",
             Self::CleanMissing { .. } => "clean-missing",
@@ -171,26 +166,15 @@ impl fmt::Display for Problem {
                 "was being made or removed when its command was cut off, and has {kept} files that are not ours"
             ),
             Self::RecordMissing => f.write_str("has images and no vm.toml: nobody is their VM"),
-            Self::RecordUnreadable(problem) => write!(f, "cannot be read: {problem}"),
-            Self::RecordOfOtherKind { record } => write!(
-                f,
-                "says that it is {}, which belongs in {}",
-                match record {
-                    Kind::Template => "a template",
-                    Kind::AppVm => "an AppVM",
-                },
-                record.directory()
-            ),
+            Self::RecordUnreadable(problem) | Self::RunUnreadable(problem) => {
+                write!(f, "cannot be read: {problem}")
+            }
             Self::RemovalCutShort => f.write_str("is removed half: its removal was cut off"),
             Self::NameTwice { other } => {
                 write!(f, "has the name of {}; a name is that of one VM", other.display())
             }
             Self::UuidTwice { uuid, other } => {
                 write!(f, "has the UUID {uuid} of {}; each VM has its own", other.display())
-            }
-            Self::TemplateUnset => f.write_str("is an AppVM, and its vm.toml names no template"),
-            Self::TemplateSet { template } => {
-                write!(f, "is a template, and its vm.toml names the template {template}")
             }
             Self::TemplateMissing { template } => {
                 write!(f, "wants the template {template}, and there is none of that name")

@@ -82,7 +82,7 @@ pub enum Text<T> {
 }
 
 /// Whether a VM is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Life {
     /// By nobody.
     Stopped,
@@ -90,6 +90,8 @@ pub enum Life {
     InUse,
     /// By an engine that is gone.
     CutOff,
+    /// Its `run.toml` cannot be read: why.
+    Unclear(String),
 }
 
 impl SeenVm {

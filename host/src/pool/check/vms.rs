@@ -21,8 +21,14 @@ pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     } else {
         record(vm, found);
     }
-    if vm.life == Life::CutOff {
-        found.push(settle(&vm.dir, Problem::CutOff));
+    match &vm.life {
+        Life::CutOff => found.push(settle(&vm.dir, Problem::CutOff)),
+        Life::Unclear(problem) => found.push(human(
+            &vm.dir.join("run.toml"),
+            Problem::RunUnreadable(problem.clone()),
+            "remove it when the VM does not run",
+        )),
+        Life::Stopped | Life::InUse => {}
     }
     for entry in &vm.entries {
         match entry.name() {
@@ -53,11 +59,6 @@ fn record(vm: &SeenVm, found: &mut Vec<Finding>) {
             Problem::RecordUnreadable(problem.clone()),
             "correct it with an editor",
         )),
-        Text::Read(read) if read.kind != vm.kind => found.push(human(
-            &file,
-            Problem::RecordOfOtherKind { record: read.kind },
-            "move its directory there, or correct 'kind'",
-        )),
         Text::Read(_) => {}
     }
 }
@@ -66,8 +67,12 @@ fn record(vm: &SeenVm, found: &mut Vec<Finding>) {
 pub(super) fn lineage(vms: &[SeenVm]) -> Vec<Finding> {
     let vms: Vec<_> = vms.iter().filter(|vm| !is_aside(&vm.dir)).collect();
     let mut found = twice(&vms);
-    let named: BTreeMap<VmName, &SeenVm> =
-        vms.iter().filter_map(|vm| Some((vm.name()?, *vm))).collect();
+    // Templates last: of two with one name, the template is meant.
+    let named: BTreeMap<VmName, &SeenVm> = [Kind::AppVm, Kind::Template]
+        .into_iter()
+        .flat_map(|kind| vms.iter().filter(move |vm| vm.kind == kind))
+        .filter_map(|vm| Some((vm.name()?, *vm)))
+        .collect();
     for vm in &vms {
         if let (Some(name), Some(record)) = (vm.name(), vm.read()) {
             found.extend(
@@ -107,12 +112,7 @@ fn template(
 ) -> Option<(Problem, &'static str)> {
     let choose = "run 'ebbtide vm set NAME template TEMPLATE'";
     match (record.kind, &record.template) {
-        (Kind::Template, None) => None,
-        (Kind::Template, Some(template)) => Some((
-            Problem::TemplateSet { template: template.clone() },
-            "remove 'template' from it: a template's root is its own",
-        )),
-        (Kind::AppVm, None) => Some((Problem::TemplateUnset, choose)),
+        (Kind::Template, _) | (Kind::AppVm, None) => None,
         (Kind::AppVm, Some(template)) if template == name => {
             Some((Problem::TemplateIsItself, choose))
         }
