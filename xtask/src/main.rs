@@ -20,8 +20,9 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
 
   demo                            boot a Debian on a read-only root and show what it keeps: nothing
-  test [--tier pure|vm] [--fuzz-seconds N] [FILTER]
-                                  run the tests, all without a tier; FILTER is part of their names
+  test [--tier pure|root|vm] [--fuzz-seconds N] [FILTER]
+                                  run the tests, all without a tier; FILTER is part of their names; the tier `root`
+                                  mounts images of btrfs, XFS and ext4 (root and loop devices), `vm` boots machines
   check                           formatting, lints, documentation, licences, scripts
   setup                           install the system packages that the tasks need
   images [NAME…] [--force]        build the virtual machine images (all without a NAME)

@@ -5,6 +5,7 @@
 pub(crate) mod counts;
 mod doc;
 pub(crate) mod fuzz;
+mod mounts;
 mod nextest;
 mod options;
 mod part;

@@ -9,13 +9,18 @@ use crate::failure::{Context, Failure, Result};
 use crate::{process, workspace};
 
 /// The binaries whose tests boot machines; `.config/nextest.toml` limits the same ones.
-const MACHINES: &str = "binary_id(ebbtide-init::boot) | binary_id(vmtest::stage)";
+const MACHINES: &str = "binary_id(/^(ebbtide-init::boot|vmtest::stage|ebbtide::vm_.*)$/)";
+
+/// The binaries whose tests mount file systems of their own.
+const ROOT: &str = "binary_id(ebbtide::root_*)";
 
 /// Which tests.
 #[derive(Clone, Copy)]
 pub(crate) enum Tests {
     /// Those that boot machines.
     Machines,
+    /// Those that mount file systems of their own.
+    Root,
     /// All others.
     Pure,
 }
@@ -61,7 +66,8 @@ fn nextest(verb: &str, tests: Tests, options: &Options) -> Command {
     command.args(["nextest", verb, "--workspace", "--filterset"]);
     command.arg(match tests {
         Tests::Machines => MACHINES.to_owned(),
-        Tests::Pure => format!("not ({MACHINES})"),
+        Tests::Root => ROOT.to_owned(),
+        Tests::Pure => format!("not ({MACHINES} | {ROOT})"),
     });
     command.args(&options.filter);
     command

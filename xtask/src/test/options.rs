@@ -18,6 +18,8 @@ pub(crate) struct Options {
 enum Tier {
     /// Nothing.
     Pure,
+    /// Root and loop devices.
+    Root,
     /// QEMU and images.
     Vm,
 }
@@ -45,7 +47,9 @@ impl Options {
         let pure = [Part::Pure, Part::Doc, Part::Fuzz];
         let wanted = |tier| self.tier.is_none_or(|only| only == tier);
         let pure = pure.into_iter().filter(|_| wanted(Tier::Pure));
-        pure.chain([Part::Vm].into_iter().filter(|_| wanted(Tier::Vm))).collect()
+        let others = [(Tier::Root, Part::Root), (Tier::Vm, Part::Vm)];
+        let others = others.into_iter().filter(|(tier, _)| wanted(*tier)).map(|(_, part)| part);
+        pure.chain(others).collect()
     }
 
     /// Returns whether a test of this name is wanted.
@@ -58,9 +62,10 @@ impl Tier {
     fn parse(word: Option<&String>) -> Result<Self> {
         match word.map(String::as_str) {
             Some("pure") => Ok(Tier::Pure),
+            Some("root") => Ok(Tier::Root),
             Some("vm") => Ok(Tier::Vm),
             other => Err(Failure::usage(format!(
-                "test: --tier wants `pure` or `vm`, not `{}`",
+                "test: --tier wants `pure`, `root` or `vm`, not `{}`",
                 other.unwrap_or_default()
             ))),
         }
@@ -85,8 +90,10 @@ mod tests {
 
     #[test]
     fn a_tier_is_its_parts() {
-        assert_eq!(parse("").unwrap().parts(), [Part::Pure, Part::Doc, Part::Fuzz, Part::Vm]);
+        let all = [Part::Pure, Part::Doc, Part::Fuzz, Part::Root, Part::Vm];
+        assert_eq!(parse("").unwrap().parts(), all);
         assert_eq!(parse("--tier pure").unwrap().parts(), [Part::Pure, Part::Doc, Part::Fuzz]);
+        assert_eq!(parse("--tier root").unwrap().parts(), [Part::Root]);
         assert_eq!(parse("--tier vm stage").unwrap().parts(), [Part::Vm]);
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::counts::Counts;
 use super::options::Options;
-use super::{doc, fuzz, nextest};
+use super::{doc, fuzz, mounts, nextest};
 use crate::failure::Result;
 use crate::{images, setup};
 
@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Doc,
     /// Fuzz targets, for a short while.
     Fuzz,
+    /// Tests that mount file systems of their own.
+    Root,
     /// Tests that boot machines.
     Vm,
 }
@@ -38,9 +40,10 @@ impl Part {
     /// Returns what is in it, for people.
     pub(crate) fn what(self) -> &'static str {
         match self {
-            Part::Pure => "all that needs no machine",
+            Part::Pure => "all that needs neither root nor machine",
             Part::Doc => "examples in the documentation",
             Part::Fuzz => "random input, for a short while",
+            Part::Root => "mounts file systems of its own",
             Part::Vm => "boots test machines, two at once",
         }
     }
@@ -49,6 +52,7 @@ impl Part {
     pub(crate) fn size(self, options: &Options) -> Result<usize> {
         match self {
             Part::Pure => nextest::list(nextest::Tests::Pure, options),
+            Part::Root => nextest::list(nextest::Tests::Root, options),
             Part::Vm => nextest::list(nextest::Tests::Machines, options),
             Part::Fuzz => fuzz::targets(options).map(|targets| targets.len()),
             // What rustdoc finds is known only once it has run.
@@ -61,6 +65,10 @@ impl Part {
         match self {
             Part::Pure | Part::Doc => Ok(()),
             Part::Fuzz => prepared.setup.clone(),
+            Part::Root => {
+                prepared.setup.clone()?;
+                mounts::try_out().map_err(|failure| failure.chain())
+            }
             Part::Vm => {
                 prepared.setup.clone()?;
                 make_images().map_err(|failure| failure.chain())
@@ -72,6 +80,7 @@ impl Part {
     pub(crate) fn run(self, options: &Options) -> Result<Counts> {
         match self {
             Part::Pure => nextest::run(nextest::Tests::Pure, options),
+            Part::Root => nextest::run(nextest::Tests::Root, options),
             Part::Vm => nextest::run(nextest::Tests::Machines, options),
             Part::Doc => doc::run(options),
             Part::Fuzz => fuzz::run(options),
@@ -90,6 +99,7 @@ impl fmt::Display for Part {
             Part::Pure => "pure",
             Part::Doc => "doc",
             Part::Fuzz => "fuzz",
+            Part::Root => "root",
             Part::Vm => "vm",
         })
     }
