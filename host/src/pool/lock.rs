@@ -11,7 +11,8 @@ use std::{io, path::Path};
 pub(super) const FILE: &str = ".lock";
 
 impl Pool {
-    /// Locks the pool, after others have done with it. Before locks of VMs and volumes, never after one.
+    /// Locks the pool, after others have done with it. Whoever has it waits for no lock of a VM longer than those do who
+    /// only look, so a holder of such a lock may wait for this one.
     ///
     /// # Errors
     /// Somebody has had it for a minute.

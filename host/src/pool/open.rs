@@ -1,14 +1,20 @@
 //! An existing pool, and the VMs in it.
 
-use super::Pool;
+use super::{
+    Pool,
+    config::{self, Config, DriverName},
+    driver::{files::FileDriver, linux::LinuxStore},
+    store::Store,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     vm::{Kind, Record, Vm, record},
 };
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The VMs of a pool.
@@ -25,8 +31,28 @@ impl Pool {
     ///
     /// # Errors
     /// There is none; its configuration names a newer format, or is not understood.
-    pub fn open(_dir: &Path) -> Result<Self> {
-        Err(Error::Refused(Refusal::new(RefusalKind::Unable, "pools cannot be opened yet")))
+    pub fn open(dir: &Path) -> Result<Self> {
+        let dir =
+            std::path::absolute(dir).map_err(Error::doing(format!("find {}", dir.display())))?;
+        let file = dir.join(config::FILE);
+        let text = match fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(no_pool(&dir).into());
+            }
+            text => text.map_err(Error::doing(format!("read {}", file.display())))?,
+        };
+        let config = Config::parse(&text, &file)?;
+        Ok(Self::over(dir, &config))
+    }
+
+    /// Returns the pool with the files of a directory.
+    pub(super) fn over(dir: PathBuf, config: &Config) -> Self {
+        let store: Arc<dyn Store> = match config.driver {
+            DriverName::Reflink => Arc::new(LinuxStore::reflink(&dir)),
+            DriverName::Copy => Arc::new(LinuxStore::copy(&dir)),
+        };
+        let driver = Box::new(FileDriver::new(Arc::clone(&store)));
+        Self::with(dir, config.keep, store, driver)
     }
 
     /// Returns the VMs. What has no record, such as the remains of a VM that is being removed, is none.
@@ -102,5 +128,20 @@ impl Pool {
             [] => refusal.hint("'ebbtide vm list' and 'ebbtide template list' show what is there"),
             near => refusal.hint(format!("is it {}?", near.join(" or "))),
         })
+    }
+}
+
+/// Returns the refusal of a directory without a configuration.
+fn no_pool(dir: &Path) -> Refusal {
+    let text = match dir.is_dir() {
+        true => format!("{} is no pool: it has no {}", dir.display(), config::FILE),
+        false => format!("there is no pool {}", dir.display()),
+    };
+    let refusal = Refusal::new(RefusalKind::Missing, text);
+    match dir.join(Kind::AppVm.directory()).is_dir() {
+        true => {
+            refusal.hint(format!("'ebbtide pool adopt {}' takes a tree of images", dir.display()))
+        }
+        false => refusal.hint(format!("'ebbtide pool create {}' makes one", dir.display())),
     }
 }

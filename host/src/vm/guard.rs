@@ -1,12 +1,22 @@
 //! The lock of a VM, and what was settled when it was taken.
 
-use super::Vm;
+use super::{
+    Status, Vm, run, settle,
+    status::{self, lock_file},
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
-    pool::{Pool, store::Lock},
+    pool::{
+        Pool,
+        store::{Lock, Wait},
+    },
 };
-use std::fs::File;
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+};
 
 /// Which VMs may be worked on, beside those that are stopped or were cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +40,21 @@ impl Guard {
     ///
     /// # Errors
     /// The VM runs, is prepared and that is not allowed, or somebody works on it.
-    pub fn take(_pool: &Pool, _name: &VmName, _purpose: &str, _allow: Allow) -> Result<Self> {
-        Err(Error::Refused(Refusal::new(RefusalKind::Unable, "VMs cannot be locked yet")))
+    pub fn take(pool: &Pool, name: &VmName, purpose: &str, allow: Allow) -> Result<Self> {
+        let (vm, lock) = lock_vm(pool, name)?;
+        tell(&lock, purpose);
+        let run = match run::read_run(pool, &vm) {
+            Err(Error::Unreadable { path, problem }) => return Err(unknown(&vm, &path, &problem)),
+            run => run?,
+        };
+        let status = status::decide(false, run, run::boot_id()?, || (None, String::new()));
+        let said = match &status {
+            Status::Prepared(_) if allow == Allow::Prepared => Vec::new(),
+            Status::Prepared(_) => return Err(refusal(&vm, &status).into()),
+            Status::CutOff(run) => settle::settle(pool, &vm, Some(run))?,
+            _ => settle::settle(pool, &vm, None)?,
+        };
+        Ok(Self { vm, said, lock })
     }
 
     /// Returns what was settled, a sentence for each thing.
@@ -55,4 +78,78 @@ impl Guard {
             Refusal::new(RefusalKind::Unable, "locks of this pool are no files to inherit").into()
         })
     }
+}
+
+/// Locks a VM, and reads its record again: while the lock was waited for, the VM may have been removed, and another one
+/// of that name have been made.
+fn lock_vm(pool: &Pool, name: &VmName) -> Result<(Vm, Lock)> {
+    loop {
+        let vm = pool.vm(name)?;
+        let file = lock_file(&vm);
+        let doing = || Error::doing(format!("lock {}", file.display()));
+        let lock = match pool.store().lock(&file, Wait::Briefly) {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
+            {
+                let status = status::status(pool, &vm)?;
+                return Err(refusal(&vm, &status).into());
+            }
+            // The directory is gone with its VM.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            lock => lock.map_err(doing())?,
+        };
+        let held = lock.file().map(File::metadata).transpose().map_err(doing())?;
+        let found = pool.store().stat(&file).map_err(doing())?;
+        let is_its = match (held, found) {
+            (Some(held), Some(found)) => held.ino() == found.inode.number,
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        if is_its {
+            return Ok((pool.vm(name)?, lock));
+        }
+    }
+}
+
+/// Writes who has the lock, and what for, to its file. It is for messages alone, so a failure is no more than that.
+fn tell(lock: &Lock, purpose: &str) {
+    let Some(file) = lock.file() else { return };
+    let line = format!("{} {purpose}\n", std::process::id());
+    if let Err(error) = file.set_len(0).and_then(|()| file.write_all_at(line.as_bytes(), 0)) {
+        log::warn!("cannot write who has a lock: {error}");
+    }
+}
+
+/// Returns the refusal of a VM that somebody else has.
+fn refusal(vm: &Vm, status: &Status) -> Refusal {
+    let name = &vm.name;
+    let busy = |text| Refusal::new(RefusalKind::Busy, text);
+    match status {
+        Status::Running(run) => {
+            let process = run.pid.map_or(String::new(), |pid| format!(", process {pid}"));
+            busy(format!("{name} runs: {}{process}, since {:.0}", run.engine, run.since))
+                .hint(format!("run 'ebbtide stop {name}' first"))
+        }
+        Status::Prepared(run) => {
+            busy(format!("{name} is prepared for an engine since {:.0}", run.since))
+                .hint(format!("stop that engine, and run 'ebbtide vm release {name}' first"))
+        }
+        Status::Busy { purpose, pid } => {
+            let purpose = if purpose.is_empty() { "something" } else { purpose };
+            let process = pid.map_or(String::new(), |pid| format!(", process {pid}"));
+            busy(format!("somebody works on {name}: {purpose}{process}"))
+                .hint("try again when that is done")
+        }
+        Status::Stopped | Status::CutOff(_) => {
+            busy(format!("somebody was working on {name} until now")).hint("try again")
+        }
+    }
+}
+
+/// Returns the refusal of a VM of which nobody knows whether something uses its disks.
+fn unknown(vm: &Vm, file: &std::path::Path, problem: &str) -> Error {
+    let text = format!("whether {} runs is not known: {}: {problem}", vm.name, file.display());
+    Refusal::new(RefusalKind::Rule, text)
+        .hint(format!("see that nothing uses its disks, then remove {}", file.display()))
+        .into()
 }

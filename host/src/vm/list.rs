@@ -2,9 +2,10 @@
 
 use super::{Status, Vm};
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Error, Result},
     name::VolumeName,
     pool::{Pool, driver::State},
+    volume::Role,
 };
 
 /// A VM as lists show it.
@@ -51,6 +52,18 @@ pub fn list(pool: &Pool) -> Result<Listing> {
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn look(_pool: &Pool, _vm: Vm) -> Result<Listed> {
-    Err(Error::Refused(Refusal::new(RefusalKind::Unable, "VMs cannot be looked at yet")))
+pub fn look(pool: &Pool, vm: Vm) -> Result<Listed> {
+    let status = super::status(pool, &vm)?;
+    let mut listed =
+        Listed { vm, status, outdated: false, uncommitted: false, volumes: Vec::new() };
+    let runs = matches!(listed.status, Status::Running(_) | Status::Prepared(_));
+    for name in listed.vm.shown() {
+        let volume = listed.vm.volume(pool, &name)?;
+        let state = pool.driver().state(&volume)?;
+        // A root of its own has left its template's for ever.
+        listed.outdated |= matches!(volume.role, Role::Snapshot { .. }) && state.is_outdated();
+        listed.uncommitted |= !runs && volume.role.is_kept() && state.dirty.is_some();
+        listed.volumes.push((name, state));
+    }
+    Ok(listed)
 }

@@ -10,6 +10,7 @@ pub mod record;
 mod remove;
 mod run;
 mod set;
+mod settle;
 mod status;
 mod versions;
 mod volumes;
@@ -28,7 +29,11 @@ pub use versions::{
 };
 pub use volumes::volatile_size;
 
-use crate::name::VmName;
+use crate::{
+    error::Result,
+    name::VmName,
+    pool::{Pool, record as text, store::Lock},
+};
 use std::path::PathBuf;
 
 /// A VM or a template: its record as it was read.
@@ -40,4 +45,9 @@ pub struct Vm {
     pub dir: PathBuf,
     /// What `vm.toml` says.
     pub record: Record,
+}
+
+/// Replaces the record of a VM. Durable. The pool is locked, so that nobody else writes it.
+fn rewrite(pool: &Pool, vm: &Vm, _pool_is_locked: &Lock) -> Result<()> {
+    text::replace(pool.store(), &vm.dir.join(record::FILE), vm.record.print()?)
 }

@@ -50,7 +50,7 @@ pub fn status(pool: &Pool, vm: &Vm) -> Result<Status> {
 }
 
 /// Decides from what was seen.
-fn decide(
+pub(super) fn decide(
     held: bool,
     run: Option<Run>,
     boot: Uuid,

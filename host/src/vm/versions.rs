@@ -1,11 +1,12 @@
 //! Versions of a VM's disks: listed, pinned, reverted to; and what a cut left, committed or dropped.
 
+use super::{Allow, Guard, life, rewrite};
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Refusal, RefusalKind, Result},
     name::{VmName, VolumeId, VolumeName},
     pool::{
         Pool,
-        driver::{Outcome, Version},
+        driver::{Outcome, Version, Volume},
     },
     volume::Revision,
 };
@@ -82,40 +83,118 @@ pub struct Reverted {
     pub said: Vec<String>,
 }
 
-fn not_yet<T>() -> Result<T> {
-    Err(Error::Refused(Refusal::new(RefusalKind::Unable, "versions cannot be changed yet")))
-}
-
 /// Returns the versions of a volume. Takes no lock.
 ///
 /// # Errors
 /// The VM or the volume is missing.
-pub fn versions(_pool: &Pool, _id: &VolumeId) -> Result<Versions> {
-    not_yet()
+pub fn versions(pool: &Pool, id: &VolumeId) -> Result<Versions> {
+    let volume = pool.vm(&id.vm)?.volume(pool, &id.volume)?;
+    let state = pool.driver().state(&volume)?;
+    let label = |revision: &Revision| {
+        revision.number.and_then(|number| volume.retention.pinned.get(&number)).cloned()
+    };
+    let kept = state.revisions.iter().map(|(revision, version)| Versioned {
+        revision: *revision,
+        version: *version,
+        label: label(revision),
+    });
+    Ok(Versions { current: state.current, dirty: state.dirty, kept: kept.collect() })
 }
 
 /// Pins a kept version: it is never pruned, and has a label. Works also while the VM runs.
 ///
 /// # Errors
 /// There is no such version; the label or the version is pinned already.
-pub fn pin(_pool: &Pool, _id: &VolumeId, _number: u64, _label: &str) -> Result<()> {
-    not_yet()
+pub fn pin(pool: &Pool, id: &VolumeId, number: u64, label: &str) -> Result<()> {
+    check_label(label)?;
+    // A release prunes with the pool locked, so this version is there until it is pinned.
+    let lock = pool.lock()?;
+    let mut vm = pool.vm(&id.vm)?;
+    vm.kept_volume(pool, &id.volume)?;
+    let versions = versions(pool, id)?;
+    let found = choose(id, &versions, &Pick::Number(number))?;
+    if let Some(other) = &found.label {
+        let text = format!("version {number} of {id} is pinned already, as {other:?}");
+        return Err(Refusal::new(RefusalKind::Exists, text).into());
+    }
+    let pins = vm.record.pins.entry(id.volume.to_string()).or_default();
+    if let Some(other) = pins.get(label).filter(|other| is_kept(&versions, **other)) {
+        let text = format!("{label:?} is the label of version {other} of {id} already");
+        return Err(Refusal::new(RefusalKind::Exists, text)
+            .hint(format!("'ebbtide template unpin {} {label}' frees it", id.vm))
+            .into());
+    }
+    pins.insert(label.into(), number);
+    rewrite(pool, &vm, &lock)
+}
+
+fn is_kept(versions: &Versions, number: u64) -> bool {
+    versions.kept.iter().any(|kept| kept.revision.number == Some(number))
 }
 
 /// Unpins a kept version, and returns its number. The next commit may prune it.
 ///
 /// # Errors
 /// There is no such label.
-pub fn unpin(_pool: &Pool, _id: &VolumeId, _label: &str) -> Result<u64> {
-    not_yet()
+pub fn unpin(pool: &Pool, id: &VolumeId, label: &str) -> Result<u64> {
+    let lock = pool.lock()?;
+    let mut vm = pool.vm(&id.vm)?;
+    let volume = id.volume.as_str();
+    let pins = vm.record.pins.entry(volume.into()).or_default();
+    let labels: Vec<String> = pins.keys().cloned().collect();
+    let number = pins.remove(label).ok_or_else(|| no_label(id, label, &labels))?;
+    if pins.is_empty() {
+        vm.record.pins.remove(volume);
+    }
+    rewrite(pool, &vm, &lock)?;
+    Ok(number)
 }
 
 /// Makes a kept version the current one again. What is current is kept, and the version stays.
 ///
 /// # Errors
 /// The VM runs; something is uncommitted; there is no such version.
-pub fn revert(_pool: &Pool, _id: &VolumeId, _pick: &Pick) -> Result<Reverted> {
-    not_yet()
+pub fn revert(pool: &Pool, id: &VolumeId, pick: &Pick) -> Result<Reverted> {
+    let guard = Guard::take(pool, &id.vm, &format!("revert of {}", id.volume), Allow::Stopped)?;
+    let _lock = pool.lock()?;
+    let volume = pool.vm(&id.vm)?.kept_volume(pool, &id.volume)?;
+    let to = choose(id, &versions(pool, id)?, pick)?.revision;
+    let outcome = pool.driver().revert(&volume, to)?;
+    Ok(Reverted { to, outcome, said: guard.said().to_vec() })
+}
+
+/// Returns the version that is meant.
+fn choose(id: &VolumeId, versions: &Versions, pick: &Pick) -> Result<Versioned, Refusal> {
+    let label = |kept: &Versioned, label: &str| kept.label.as_deref() == Some(label);
+    let mut kept = versions.kept.iter();
+    let found = match pick {
+        Pick::Newest => kept.next_back(),
+        Pick::Number(number) => kept.find(|kept| kept.revision.number == Some(*number)),
+        Pick::Label(wanted) => kept.find(|kept| label(kept, wanted)),
+    };
+    found.cloned().ok_or_else(|| match pick {
+        Pick::Newest => Refusal::new(RefusalKind::Missing, format!("no version of {id} is kept")),
+        Pick::Number(number) => {
+            let numbers = versions.kept.iter().filter_map(|kept| kept.revision.number);
+            let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+            let kept = if numbers.is_empty() { "none".into() } else { numbers.join(", ") };
+            let text = format!("version {number} of {id} is not kept; kept are: {kept}");
+            Refusal::new(RefusalKind::Missing, text)
+        }
+        Pick::Label(wanted) => {
+            let labels = versions.kept.iter().filter_map(|kept| kept.label.clone());
+            no_label(id, wanted, &labels.collect::<Vec<_>>())
+        }
+    })
+}
+
+fn no_label(id: &VolumeId, label: &str, labels: &[String]) -> Refusal {
+    let refusal =
+        Refusal::new(RefusalKind::Missing, format!("no version of {id} is pinned as {label:?}"));
+    match labels {
+        [] => refusal,
+        labels => refusal.hint(format!("pinned are: {}", labels.join(", "))),
+    }
 }
 
 /// Makes what a cut left of a VM's kept volumes new versions: of one, or of all (`None`). Returns what was settled, and
@@ -124,11 +203,18 @@ pub fn revert(_pool: &Pool, _id: &VolumeId, _pick: &Pick) -> Result<Reverted> {
 /// # Errors
 /// The VM runs.
 pub fn commit(
-    _pool: &Pool,
-    _name: &VmName,
-    _volume: Option<&VolumeName>,
+    pool: &Pool,
+    name: &VmName,
+    volume: Option<&VolumeName>,
 ) -> Result<(Vec<String>, Vec<(VolumeId, Outcome)>)> {
-    not_yet()
+    let guard = Guard::take(pool, name, "commit", Allow::Stopped)?;
+    for volume in chosen(pool, name, volume)? {
+        life::sync_dirty(pool, &volume)?;
+    }
+    let _lock = pool.lock()?;
+    let commit = |volume: Volume| Ok((volume.id.clone(), pool.driver().commit(&volume)?));
+    let outcomes = chosen(pool, name, volume)?.into_iter().map(commit);
+    Ok((guard.said().to_vec(), outcomes.collect::<Result<_>>()?))
 }
 
 /// Drops what a cut left of a VM's kept volumes: of one, or of all (`None`). Returns what was settled, and of which
@@ -137,9 +223,28 @@ pub fn commit(
 /// # Errors
 /// The VM runs.
 pub fn discard(
-    _pool: &Pool,
-    _name: &VmName,
-    _volume: Option<&VolumeName>,
+    pool: &Pool,
+    name: &VmName,
+    volume: Option<&VolumeName>,
 ) -> Result<(Vec<String>, Vec<VolumeId>)> {
-    not_yet()
+    let guard = Guard::take(pool, name, "discard", Allow::Stopped)?;
+    let mut dropped = Vec::new();
+    for volume in chosen(pool, name, volume)? {
+        if pool.driver().discard(&volume)? {
+            dropped.push(volume.id);
+        }
+    }
+    Ok((guard.said().to_vec(), dropped))
+}
+
+/// Returns one kept volume, or all.
+fn chosen(pool: &Pool, name: &VmName, volume: Option<&VolumeName>) -> Result<Vec<Volume>> {
+    let vm = pool.vm(name)?;
+    match volume {
+        Some(volume) => Ok(vec![vm.kept_volume(pool, volume)?]),
+        None => {
+            let volumes = vm.volumes(pool)?.into_iter();
+            Ok(volumes.filter(|volume| volume.role.is_kept()).collect())
+        }
+    }
 }

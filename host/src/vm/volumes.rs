@@ -26,9 +26,14 @@ impl Vm {
     /// # Errors
     /// The template is missing or cannot be read.
     pub fn volumes(&self, pool: &Pool) -> Result<Vec<Volume>> {
-        let names = [VolumeName::root(), VolumeName::private(), VolumeName::volatile()];
-        let has = |name: &VolumeName| *name != VolumeName::private() || self.has_private();
-        names.iter().filter(|name| has(name)).map(|name| self.volume(pool, name)).collect()
+        let names = self.shown().chain([VolumeName::volatile()]);
+        names.map(|name| self.volume(pool, &name)).collect()
+    }
+
+    /// Returns the names of its volumes but for the volatile one.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = VolumeName> + use<> {
+        let private = self.has_private().then(VolumeName::private);
+        [VolumeName::root()].into_iter().chain(private)
     }
 
     /// Returns a volume of the VM.
@@ -64,6 +69,28 @@ impl Vm {
         match self.record.root.cow {
             RootCow::Guest => Access::Shared,
             RootCow::Host => Access::Copy,
+        }
+    }
+
+    /// Returns a volume whose versions are its own.
+    ///
+    /// # Errors
+    /// The VM has no such volume; it keeps nothing, or is its template's.
+    pub fn kept_volume(&self, pool: &Pool, name: &VolumeName) -> Result<Volume> {
+        let volume = self.volume(pool, name)?;
+        let refuse = |text: String| Refusal::new(RefusalKind::Rule, text);
+        match &volume.role {
+            Role::Snapshot { of } => Err(refuse(format!(
+                "{} is no volume of its own: it is the current version of {of} at every start",
+                volume.id
+            ))
+            .hint(format!("name {of}"))
+            .into()),
+            Role::Volatile => {
+                Err(refuse(format!("{} has no versions: it is empty at every start", volume.id))
+                    .into())
+            }
+            Role::Origin | Role::OriginSnapshot { .. } => Ok(volume),
         }
     }
 

@@ -8,7 +8,7 @@ mod probe;
 mod share;
 mod sparse;
 
-pub use probe::{FileSystem, probe};
+pub use probe::{FileSystem, name, probe};
 
 use self::share::share;
 use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait};

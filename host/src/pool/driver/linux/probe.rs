@@ -39,6 +39,14 @@ pub fn probe(dir: &Path) -> io::Result<FileSystem> {
     Ok(FileSystem { name, clones })
 }
 
+/// Returns the kind of file system that a directory is in, as in [`FileSystem::name`].
+///
+/// # Errors
+/// The directory is missing.
+pub fn name(dir: &Path) -> io::Result<String> {
+    Ok(name_of(statfs(dir)?.filesystem_type()))
+}
+
 fn name_of(kind: statfs::FsType) -> String {
     // f_type, include/uapi/linux/magic.h; nix has neither bcachefs nor ZFS, whose numbers are their own.
     match kind {
