@@ -15,6 +15,7 @@ pub mod driver;
 mod info;
 mod lock;
 mod open;
+pub mod protocol;
 pub(crate) mod record;
 pub mod repair;
 pub mod step;

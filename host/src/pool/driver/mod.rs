@@ -8,6 +8,7 @@ pub mod files;
 pub mod linux;
 pub mod memory;
 
+pub use crate::volume::Retention;
 pub use files::FileDriver;
 pub use linux::LinuxStore;
 pub use memory::MemoryStore;
@@ -20,7 +21,6 @@ use crate::{
 };
 use ebbtide_format::units::Bytes;
 use std::{
-    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
@@ -41,15 +41,6 @@ pub struct Volume {
     pub size: Bytes,
     /// Which of its versions are kept.
     pub retention: Retention,
-}
-
-/// Which versions are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Retention {
-    /// How many of those that are not pinned.
-    pub keep: u32,
-    /// Pinned versions by their number, with their label. They are never pruned, and not counted.
-    pub pinned: BTreeMap<u64, String>,
 }
 
 /// How a volume that begins from another one is given to the guest.
