@@ -1,25 +1,35 @@
 //! Work that nobody waits for: the next dirty images of a VM, made by a process of its own.
 
-use ebbtide::VmName;
+use super::Context;
+use ebbtide::{Result, VmName, pool::Pool, vm};
 use std::{
     env, io,
-    os::unix::process::CommandExt,
-    path::Path,
     process::{Command, Stdio},
 };
 
-/// Begins to make the next dirty images of a VM, and does not wait. Where that fails, the next start makes its own.
-#[allow(dead_code, reason = "verbs that commit call it")]
-pub(crate) fn precache(pool: &Path, name: &VmName) {
+/// Make the next images that a VM writes to
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The VM
+    name: VmName,
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    // In a session of its own it is not ended with the terminal. Started by hand it leads a group, and stays where it is.
+    let _ = nix::unistd::setsid();
+    vm::precache(&context.open()?, &options.name)
+}
+
+/// Begins to make the next images that a VM writes to, and does not wait. Where that fails, the next start makes its own.
+pub(crate) fn precache(pool: &Pool, name: &VmName) {
     if let Err(error) = begin(pool, name) {
-        log::warn!("cannot begin to prepare the next start of {name}: {error}");
+        log::warn!("the next start of {name} makes its images itself: {error}");
     }
 }
 
-fn begin(pool: &Path, name: &VmName) -> io::Result<()> {
+fn begin(pool: &Pool, name: &VmName) -> io::Result<()> {
     let mut command = Command::new(env::current_exe()?);
-    command.arg("--pool").arg(pool).args(["precache", name.as_str()]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // In a group of its own, it is not ended with what the user stops in the terminal.
-    command.process_group(0).spawn().map(drop)
+    command.arg("--pool").arg(pool.dir()).args(["precache", name.as_str()]);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop)
 }

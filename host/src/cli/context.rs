@@ -1,8 +1,10 @@
 //! What all verbs are told, and how they find the pool.
 
 use ebbtide::{
-    Error, Result,
+    Error, Result, VmName,
     error::{Refusal, RefusalKind},
+    pool::Pool,
+    vm::{Allow, Guard},
 };
 use serde::Deserialize;
 use std::{
@@ -25,6 +27,18 @@ pub(crate) struct Context {
 struct Configuration {
     /// The pool's directory.
     pool: Option<PathBuf>,
+}
+
+/// Takes the lock of a VM, and says what was settled then.
+pub(crate) fn take(pool: &Pool, name: &VmName, purpose: &str, allow: Allow) -> Result<Guard> {
+    let guard = Guard::take(pool, name, purpose, allow)?;
+    said(guard.said());
+    Ok(guard)
+}
+
+/// Says what was settled on the way to what was asked for.
+pub(crate) fn said(sentences: &[String]) {
+    sentences.iter().for_each(|sentence| super::out::say(sentence));
 }
 
 impl Context {
@@ -51,11 +65,9 @@ impl Context {
         })
     }
 
-    /// Says what was found and settled on the way to what was asked for.
-    pub(crate) fn said(sentences: &[String]) {
-        for sentence in sentences {
-            super::out::say(sentence);
-        }
+    /// Opens the pool.
+    pub(crate) fn open(&self) -> Result<Pool> {
+        Pool::open(&self.dir()?)
     }
 }
 

@@ -15,13 +15,18 @@ const USAGE: u8 = 2;
 
 /// Tells why something was not done, and returns the exit status.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    super::out::say(&chain(error));
-    if let Some(hint) = error.hint() {
-        let _ = writeln!(io::stderr(), "hint: {hint}");
-    }
+    tell(error);
     match error {
         Error::Refused(refusal) if refusal.kind == RefusalKind::Invalid => ExitCode::from(USAGE),
         _ => ExitCode::from(FAILED),
+    }
+}
+
+/// Tells why something was not done.
+pub(crate) fn tell(error: &Error) {
+    super::out::say(&chain(error));
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(io::stderr(), "hint: {hint}");
     }
 }
 

@@ -3,19 +3,26 @@
 //! In: arguments, environment, the user's configuration. Out: text or JSON on standard output, what went wrong on
 //! standard error, and the exit status: 0 done, 1 refused or failed, 2 not understood.
 
-#![allow(dead_code, reason = "what verbs share comes before the verbs")]
-
 mod background;
 mod completions;
 mod context;
+mod engine;
 mod failure;
 mod human;
 mod logging;
 mod manual;
 mod out;
+mod outcome;
+mod pool;
 mod progress;
+mod shown;
 mod table;
+mod template;
 mod value;
+mod versions;
+mod vm;
+mod volume;
+mod volumes;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use context::Context;
@@ -29,13 +36,13 @@ use std::{path::PathBuf, process::ExitCode};
 #[command(name = "ebbtide", version, after_help = EXAMPLES, subcommand_required = true, max_term_width = 100)]
 struct Cli {
     /// The pool's directory; else that of EBBTIDE_POOL, else that of the user's configuration
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     pool: Option<PathBuf>,
     /// Print data as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Say each operation on files
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     verbose: bool,
     #[command(subcommand)]
     verb: Verb,
@@ -43,10 +50,27 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Pools: the directory that everything is in
+    #[command(subcommand)]
+    Pool(pool::Verb),
+    /// Templates: roots that VMs boot from, and their versions
+    #[command(subcommand)]
+    Template(template::Verb),
+    /// Virtual machines that boot from templates
+    #[command(subcommand)]
+    Vm(vm::Verb),
+    /// Disks of virtual machines and templates
+    #[command(subcommand)]
+    Volume(volume::Verb),
     Completions(completions::Options),
     #[command(hide = true)]
     Manual(manual::Options),
+    #[command(hide = true)]
+    Precache(background::Options),
 }
+
+/// The heading of the options that stand before or after every verb.
+const EVERYWHERE: &str = "Options of every verb";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,8 +100,13 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
     match verb {
+        Verb::Pool(verb) => pool::run(context, verb),
+        Verb::Template(verb) => template::run(context, verb),
+        Verb::Vm(verb) => vm::run(context, verb),
+        Verb::Volume(verb) => volume::run(context, verb),
         Verb::Completions(options) => completions::run(context, options),
         Verb::Manual(options) => manual::run(context, options),
+        Verb::Precache(options) => background::run(context, options),
     }
 }
 

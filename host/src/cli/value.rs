@@ -1,5 +1,6 @@
 //! Values of arguments: text flows in, a value or what is wrong with it flows out.
 
+use ebbtide::{error::Refusal, name::VolumeId};
 use ebbtide_format::units::Bytes;
 
 /// Reads a size: `2G`, `512M`, `4096`.
@@ -7,4 +8,25 @@ pub(crate) fn size(text: &str) -> Result<Bytes, String> {
     Bytes::parse(text).ok_or_else(|| {
         "wanted a whole number of bytes, or one with K, M, G or T, such as 2G".to_owned()
     })
+}
+
+/// Reads `VM:VOLUME`.
+pub(crate) fn volume(text: &str) -> Result<VolumeId, String> {
+    text.parse().map_err(said)
+}
+
+/// Reads `KEY=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.into(), value.into())),
+        None => Err("wanted KEY=VALUE, such as memory=1G".into()),
+    }
+}
+
+/// Returns a refusal as clap shows it.
+pub(crate) fn said(refusal: Refusal) -> String {
+    match &refusal.hint {
+        Some(hint) => format!("{refusal}\nhint: {hint}"),
+        None => refusal.text,
+    }
 }

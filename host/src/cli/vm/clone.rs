@@ -1,0 +1,20 @@
+//! `ebbtide vm clone`.
+
+use crate::cli::{Context, context::said};
+use ebbtide::{Result, VmName, vm};
+
+/// Make a VM with the disks and the settings of another one, copying nothing
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The VM or the template that is cloned; of one that runs it is the last version of its disks
+    #[arg(value_name = "SRC")]
+    source: VmName,
+    /// The name of the clone
+    #[arg(value_name = "DST")]
+    name: VmName,
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    said(&vm::clone(&context.open()?, &options.source, &options.name)?);
+    Ok(())
+}

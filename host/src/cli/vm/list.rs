@@ -1,0 +1,77 @@
+//! `ebbtide vm list`.
+
+use crate::cli::{Context, human, out, shown, table::Table};
+use ebbtide::{
+    Result, VmName,
+    vm::{Kind, Listed, list},
+};
+use ebbtide_format::units::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// List the VMs
+///
+/// OUTDATED is yes where the template has another version now than the one that the VM runs on or last ran on: its
+/// next start takes that. `uncommitted` is what a VM that was cut off has left: its next start goes on from there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {}
+
+/// A VM; sizes in bytes.
+#[derive(Debug, Serialize)]
+struct Vm<'a> {
+    name: &'a VmName,
+    uuid: Uuid,
+    state: &'static str,
+    template: Option<&'a VmName>,
+    outdated: bool,
+    uncommitted: bool,
+    private_size: Option<u64>,
+    private_allocated: Option<u64>,
+}
+
+pub(crate) fn run(context: &Context, _: &Options) -> Result<()> {
+    let listing = list(&context.open()?)?;
+    let vms: Vec<Vm<'_>> = listing
+        .vms
+        .iter()
+        .filter(|listed| listed.vm.record.kind == Kind::AppVm)
+        .map(look)
+        .collect();
+    if context.json {
+        out::json(&vms)?;
+    } else {
+        out::text(&text(&vms))?;
+    }
+    shown::unreadable(listing.unreadable)
+}
+
+fn look(listed: &Listed) -> Vm<'_> {
+    let private = listed.volumes.iter().find(|(name, _)| name.as_str() == "private");
+    let private = private.and_then(|(_, state)| state.dirty.or(state.current));
+    Vm {
+        name: &listed.vm.name,
+        uuid: listed.vm.record.uuid,
+        state: shown::state(&listed.status),
+        template: listed.vm.record.template.as_ref(),
+        outdated: listed.outdated,
+        uncommitted: listed.uncommitted,
+        private_size: private.map(|version| version.size.0),
+        private_allocated: private.map(|version| version.allocated.0),
+    }
+}
+
+fn text(vms: &[Vm<'_>]) -> String {
+    let mut table = Table::new(["NAME", "STATE", "TEMPLATE", "OUTDATED", "PRIVATE", "TAKES"]);
+    for vm in vms {
+        let size = |size: Option<u64>| size.map_or("none".into(), |size| human::size(Bytes(size)));
+        table.row([
+            vm.name.to_string(),
+            shown::state_cell(vm.state, vm.uncommitted),
+            vm.template.map(ToString::to_string).unwrap_or_default(),
+            if vm.outdated { "yes" } else { "no" }.into(),
+            size(vm.private_size),
+            vm.private_allocated.map(|size| human::size(Bytes(size))).unwrap_or_default(),
+        ]);
+    }
+    table.text()
+}

@@ -1,0 +1,59 @@
+//! `ebbtide volume export`.
+
+use crate::cli::{Context, out, progress::Bar, value};
+use ebbtide::{
+    Error, Result,
+    name::VolumeId,
+    pool::{Pool, driver::Volume},
+    volume::FileKind,
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Write the current version of a disk to a file, or print a path that stays that version
+///
+/// Without FILE the path stays that version, whatever becomes of the disk, until `volume export-end` ends it. Read it, and
+/// never write to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The disk
+    #[arg(value_name = "VM:VOL", value_parser = value::volume)]
+    volume: VolumeId,
+    /// The file to make; it must not exist
+    file: Option<PathBuf>,
+}
+
+/// An export that lasts.
+#[derive(Debug, Serialize)]
+struct Exported {
+    volume: String,
+    id: Uuid,
+    path: PathBuf,
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    let pool = context.open()?;
+    let volume = super::find(&pool, &options.volume)?;
+    let (id, path) = pool.driver().export(&volume)?;
+    if let Some(file) = &options.file {
+        let copied = copy(&pool, &volume, id, file);
+        let ended = pool.driver().export_end(&volume, id);
+        return copied.and(ended);
+    }
+    if context.json {
+        return out::json(&Exported { volume: volume.id.to_string(), id, path });
+    }
+    out::line(&path.display().to_string())?;
+    out::say(&format!("it stays until 'ebbtide volume export-end {} {id}'", volume.id));
+    Ok(())
+}
+
+/// Copies an export to a file.
+fn copy(pool: &Pool, volume: &Volume, id: Uuid, file: &Path) -> Result<()> {
+    let from = volume.files.path(&FileKind::Export(id));
+    let mut bar = Bar::new(format!("export {}", volume.id));
+    let doing = format!("copy {} to {}", volume.id, file.display());
+    log::info!("{doing}");
+    pool.store().give_out(&from, file, &mut bar).map_err(Error::doing(doing))
+}
