@@ -25,7 +25,7 @@ pub use run::{PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
 pub use status::{Status, status};
 pub use versions::{
-    Pick, Reverted, Versioned, Versions, commit, discard, pin, revert, unpin, versions,
+    Outcomes, Pick, Reverted, Versioned, Versions, commit, discard, pin, revert, unpin, versions,
 };
 pub use volumes::volatile_size;
 

@@ -197,6 +197,9 @@ fn no_label(id: &VolumeId, label: &str, labels: &[String]) -> Refusal {
     }
 }
 
+/// What became of each volume.
+pub type Outcomes = Vec<(VolumeId, Outcome)>;
+
 /// Makes what a cut left of a VM's kept volumes new versions: of one, or of all (`None`). Returns what was settled, and
 /// what became of each.
 ///
@@ -206,7 +209,7 @@ pub fn commit(
     pool: &Pool,
     name: &VmName,
     volume: Option<&VolumeName>,
-) -> Result<(Vec<String>, Vec<(VolumeId, Outcome)>)> {
+) -> Result<(Vec<String>, Outcomes)> {
     let guard = Guard::take(pool, name, "commit", Allow::Stopped)?;
     for volume in chosen(pool, name, volume)? {
         life::sync_dirty(pool, &volume)?;

@@ -1,5 +1,6 @@
 //! `ebbtide pool`: the directory that everything is in.
 
+mod check;
 mod create;
 mod info;
 
@@ -12,11 +13,13 @@ use ebbtide::Result;
 pub(crate) enum Verb {
     Create(create::Options),
     Info(info::Options),
+    Check(check::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Create(options) => create::run(context, options),
         Verb::Info(options) => info::run(context, options),
+        Verb::Check(options) => check::run(context, options),
     }
 }
