@@ -123,7 +123,11 @@ fn refuse_content(dir: &Path) -> Result<()> {
 }
 
 /// Decides how versions share what they have in common.
-fn choose(dir: &Path, options: &Create, found: &FileSystem) -> Result<DriverName, Refusal> {
+pub(super) fn choose(
+    dir: &Path,
+    options: &Create,
+    found: &FileSystem,
+) -> Result<DriverName, Refusal> {
     match options.driver {
         Some(DriverName::Copy) => Ok(DriverName::Copy),
         _ if found.clones => Ok(DriverName::Reflink),

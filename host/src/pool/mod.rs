@@ -8,6 +8,7 @@
 //! POOL/.lock                   who makes, renames or removes VMs has it locked
 //! ```
 
+pub mod adopt;
 pub mod check;
 pub mod config;
 mod create;

@@ -15,8 +15,12 @@ use super::{
     step,
     store::{Lock, Unseen, Wait},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, RefusalKind, Result},
+    vm::{Allow, Guard},
+};
 use std::{
+    fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -74,7 +78,7 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
     if !is_mendable(seen, device) {
         return Ok(());
     }
-    let Some(_vm) = try_lock(pool, &seen.dir.join(".lock"))? else {
+    let Some(_vm) = take(pool, seen, repaired)? else {
         repaired.skipped.push((seen.dir.clone(), "it is in use".into()));
         return Ok(());
     };
@@ -93,6 +97,28 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
         mend(pool, &finding, repaired)?;
     }
     Ok(())
+}
+
+/// Takes a VM's lock. Of one that was cut off the run is settled with it, as by every command that changes the VM; of
+/// others nothing is settled, because that goes by the record alone, and this by what is found.
+fn take(
+    pool: &Pool,
+    seen: &SeenVm,
+    repaired: &mut Repaired,
+) -> Result<Option<Box<dyn fmt::Debug>>> {
+    let name = seen.name().filter(|_| seen.life == Life::CutOff);
+    let Some(name) = name else {
+        let lock = try_lock(pool, &seen.dir.join(".lock"))?;
+        return Ok(lock.map(|lock| Box::new(lock) as Box<dyn fmt::Debug>));
+    };
+    match Guard::take(pool, &name, "repair", Allow::Stopped) {
+        Ok(guard) => {
+            repaired.done.extend(guard.said().iter().cloned());
+            Ok(Some(Box::new(guard)))
+        }
+        Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_mendable(seen: &SeenVm, device: u64) -> bool {

@@ -90,7 +90,7 @@ fn kind(entry: &Entry, wanted: Kind) -> Finding {
 
 /// Returns whether this is a name of ours in a VM's directory: what may be removed with the VM.
 #[must_use]
-pub(super) fn is_ours(name: &str) -> bool {
+pub(in crate::pool) fn is_ours(name: &str) -> bool {
     matches!(name, "vm.toml" | "run.toml" | "kernel" | "initrd")
         || is_lock(name)
         || is_record_aside(name)

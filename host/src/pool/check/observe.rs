@@ -150,7 +150,7 @@ fn record(store: &dyn Store, seen: &SeenVm) -> Text<Record> {
     }
 }
 
-pub(super) fn list(store: &dyn Store, dir: &Path) -> Result<Vec<Entry>> {
+pub(in crate::pool) fn list(store: &dyn Store, dir: &Path) -> Result<Vec<Entry>> {
     let names = match store.names(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.map_err(Error::doing(format_args!("list {}", dir.display())))?,
@@ -166,11 +166,11 @@ pub(super) fn list(store: &dyn Store, dir: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-pub(super) fn stat(store: &dyn Store, path: &Path) -> Result<Option<Stat>> {
+pub(in crate::pool) fn stat(store: &dyn Store, path: &Path) -> Result<Option<Stat>> {
     store.stat(path).map_err(Error::doing(format_args!("look at {}", path.display())))
 }
 
-fn is_locked(store: &dyn Store, path: &Path) -> Result<bool> {
+pub(in crate::pool) fn is_locked(store: &dyn Store, path: &Path) -> Result<bool> {
     store.is_locked(path).map_err(Error::doing(format_args!("look at {}", path.display())))
 }
 
