@@ -29,6 +29,8 @@ pub use self::{
     open::Vms,
 };
 
+pub(crate) use self::create::SNAPSHOTS;
+
 use self::{driver::Commit, store::Store};
 use std::{
     path::{Path, PathBuf},

@@ -12,11 +12,7 @@ use crate::{
         store::{Lock, Wait},
     },
 };
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// Which VMs may be worked on, beside those that are stopped or were cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +82,6 @@ fn lock_vm(pool: &Pool, name: &VmName) -> Result<(Vm, Lock)> {
     loop {
         let vm = pool.vm(name)?;
         let file = lock_file(&vm);
-        let doing = || Error::doing(format!("lock {}", file.display()));
         let lock = match pool.store().lock(&file, Wait::Briefly) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
@@ -96,18 +91,9 @@ fn lock_vm(pool: &Pool, name: &VmName) -> Result<(Vm, Lock)> {
             }
             // The directory is gone with its VM.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            lock => lock.map_err(doing())?,
+            lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
         };
-        let held = lock.file().map(File::metadata).transpose().map_err(doing())?;
-        let found = pool.store().stat(&file).map_err(doing())?;
-        let is_its = match (held, found) {
-            (Some(held), Some(found)) => held.ino() == found.inode.number,
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
-        if is_its {
-            return Ok((pool.vm(name)?, lock));
-        }
+        return Ok((pool.vm(name)?, lock));
     }
 }
 

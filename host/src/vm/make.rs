@@ -1,13 +1,28 @@
 //! New templates and VMs: built aside, and renamed into place.
 
-use super::record::{Engine, RootCow};
+use super::{
+    Kind, Vm,
+    aside::Aside,
+    image,
+    record::{self, Engine, Record, Root, RootCow},
+    set::is_template,
+    sweep,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
-    name::VmName,
-    pool::{Pool, store::Progress},
+    name::{VmName, VolumeName},
+    pool::{
+        Pool,
+        step::{self, Step},
+        store::{Lock, Progress},
+    },
+    volume::{FileKind, files::file_name},
 };
 use ebbtide_format::units::Bytes;
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What the root of a new template is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,37 +104,152 @@ impl NewVm {
     }
 }
 
-fn not_yet<T>() -> Result<T> {
-    Err(Error::Refused(Refusal::new(RefusalKind::Unable, "VMs cannot be made yet")))
-}
-
 /// Makes a template. Durable when it returns; when it fails or is cut, the next command that makes or removes a VM
 /// removes what is left of it.
 ///
 /// # Errors
 /// The name is taken; the image is not understood, or names other files.
 pub fn create_template(
-    _pool: &Pool,
-    _name: &VmName,
-    _new: &NewTemplate,
-    _progress: &mut dyn Progress,
+    pool: &Pool,
+    name: &VmName,
+    new: &NewTemplate,
+    progress: &mut dyn Progress,
 ) -> Result<()> {
-    not_yet()
+    check(new)?;
+    let mut record = Record::new(Kind::Template, None);
+    record.keep = new.keep;
+    record.private.size = new.private;
+    record.volatile.swap = new.swap;
+    record.engine = new.engine.clone();
+    let target = Path::new(Kind::Template.directory()).join(name);
+    let aside = {
+        let lock = pool.lock()?;
+        begin(pool, name, &target, &lock)?
+    };
+    // The pool is not locked meanwhile: this may take minutes.
+    let vm = Vm { name: name.clone(), dir: aside.dir.clone(), record };
+    let made = fill(pool, &vm, new, progress).and_then(|()| {
+        let lock = pool.lock()?;
+        free(pool, name, &target, &lock)?;
+        aside.finish(pool.store(), record::FILE, vm.record.print()?, &lock)
+    });
+    if made.is_err() {
+        aside.discard(pool);
+    }
+    made
+}
+
+/// Refuses what cannot be a template.
+fn check(new: &NewTemplate) -> Result<(), Refusal> {
+    let refuse = |text: &str| Err(Refusal::new(RefusalKind::Invalid, text));
+    match new {
+        NewTemplate { root: RootSource::Blank(Bytes(0)), .. } => {
+            refuse("the root of a template has no bytes; wanted a size such as 4G")
+        }
+        NewTemplate { kernel: None, initrd: Some(_), .. } => {
+            refuse("an initial file system is for a kernel; wanted one too, found none")
+        }
+        NewTemplate { kernel: None, engine: Engine { cmdline: Some(_), .. }, .. } => {
+            refuse("a command line is for a kernel; wanted one too, found none")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the files of a template.
+fn fill(pool: &Pool, vm: &Vm, new: &NewTemplate, progress: &mut dyn Progress) -> Result<()> {
+    let root = vm.dir.join(file_name(&VolumeName::root(), &FileKind::Clean));
+    match &new.root {
+        RootSource::Blank(size) => {
+            let step = Step::MakeImage { path: root.clone(), size: *size };
+            step::apply(&[step], pool.store(), progress)?;
+        }
+        RootSource::Image(image) => image::take_in(pool.store(), image, &root, progress)?,
+    }
+    let mut steps = vec![Step::SyncFile(root)];
+    for (file, name) in [(&new.kernel, "kernel"), (&new.initrd, "initrd")] {
+        if let Some(outside) = file {
+            let to = vm.dir.join(name);
+            steps.push(Step::TakeIn { outside: outside.clone(), to: to.clone() });
+            steps.push(Step::SyncFile(to));
+        }
+    }
+    step::apply(&steps, pool.store(), progress)?;
+    make_private(pool, vm)
+}
+
+/// Makes the private disk of a new VM, unless it has none.
+fn make_private(pool: &Pool, vm: &Vm) -> Result<()> {
+    match vm.record.private.size {
+        Bytes(0) => Ok(()),
+        _ => pool.driver().create(&vm.volume(pool, &VolumeName::private())?),
+    }
+}
+
+/// Begins to build a VM, where leftovers and names do not hinder it.
+fn begin(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &Lock) -> Result<Aside> {
+    for sentence in sweep::asides(pool, pool_is_locked)? {
+        log::warn!("{sentence}");
+    }
+    free(pool, name, target, pool_is_locked)?;
+    Aside::begin(pool, target, pool_is_locked)
+}
+
+/// Refuses a name that is taken, and a directory with files that are not ours.
+pub(super) fn free(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &Lock) -> Result<()> {
+    for (kind, what) in [(Kind::Template, "template"), (Kind::AppVm, "VM")] {
+        let dir = Path::new(kind.directory()).join(name);
+        if sweep::is_there(pool, &dir.join(record::FILE))? {
+            let text = format!("there is a {what} named {name} already: {}", dir.display());
+            return Err(Refusal::new(RefusalKind::Exists, text).into());
+        }
+    }
+    sweep::finish_removal(pool, target, pool_is_locked)?;
+    if !sweep::is_there(pool, target)? {
+        return Ok(());
+    }
+    let left = match pool.store().names(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => vec!["no directory".into()],
+        names => names.map_err(Error::doing(format!("list {}", target.display())))?,
+    };
+    match left.first() {
+        // What a removal left that was cut before its last step: a new directory takes its place.
+        None => Ok(()),
+        Some(first) => {
+            let real = pool.store().real(target);
+            let text = format!("{} holds what is not ours: {}", real.display(), first.display());
+            Err(Refusal::new(RefusalKind::Exists, text)
+                .hint("move it away, or choose another name")
+                .into())
+        }
+    }
 }
 
 /// Makes an AppVM. Durable when it returns.
 ///
 /// # Errors
 /// The name is taken; the template is missing, or is none.
-pub fn create(_pool: &Pool, _name: &VmName, _new: &NewVm) -> Result<()> {
-    not_yet()
-}
-
-/// Makes a VM with the disks and the settings of another one, copying nothing. Of a VM that runs it is the last
-/// version of its disks. Returns what is to be said about that.
-///
-/// # Errors
-/// The name is taken; the other one is missing.
-pub fn clone(_pool: &Pool, _source: &VmName, _name: &VmName) -> Result<Vec<String>> {
-    not_yet()
+pub fn create(pool: &Pool, name: &VmName, new: &NewVm) -> Result<()> {
+    let lock = pool.lock()?;
+    let template = is_template(pool, &new.template)?;
+    let mut record = Record::new(Kind::AppVm, Some(new.template.clone()));
+    record.keep = new.keep;
+    record.root = Root { own: new.own_root, cow: new.root_cow };
+    record.private.size = new.private;
+    record.volatile.swap = new.swap;
+    record.engine = new.engine.clone().unwrap_or_else(|| Engine {
+        // The kernel is the template's, and so is what it is told.
+        cmdline: None,
+        ..template.record.engine
+    });
+    let target = Path::new(Kind::AppVm.directory()).join(name);
+    let aside = begin(pool, name, &target, &lock)?;
+    let vm = Vm { name: name.clone(), dir: aside.dir.clone(), record };
+    let made = make_private(pool, &vm)
+        .and_then(|()| vm.record.print())
+        .and_then(|text| aside.finish(pool.store(), record::FILE, text, &lock));
+    if made.is_err() {
+        aside.discard(pool);
+    }
+    made
 }

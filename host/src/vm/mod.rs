@@ -2,7 +2,10 @@
 //!
 //! Locks are taken in the order pool, VM, volume. A [`Guard`] is the lock of a VM: whoever changes its disks has one.
 
+mod aside;
+mod copy;
 mod guard;
+mod image;
 mod life;
 mod list;
 mod make;
@@ -11,19 +14,23 @@ mod remove;
 mod run;
 mod set;
 mod settle;
+mod snapshot;
 mod status;
+mod sweep;
 mod versions;
 mod volumes;
 
+pub use copy::clone;
 pub use guard::{Allow, Guard};
 pub use life::{precache, prepare, release};
 pub use list::{Listed, Listing, list, look};
-pub use make::{NewTemplate, NewVm, RootSource, clone, create, create_template};
+pub use make::{NewTemplate, NewVm, RootSource, create, create_template};
 pub use record::{Kind, Record};
 pub use remove::{Removed, remove};
 pub use run::{PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
 pub use status::{Status, status};
+pub use sweep::sweep;
 pub use versions::{
     Outcomes, Pick, Reverted, Versioned, Versions, commit, discard, pin, revert, unpin, versions,
 };

@@ -1,9 +1,15 @@
 //! The end of a VM.
 
+use super::{Allow, Guard, Kind, record, sweep};
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Refusal, RefusalKind, Result},
     name::VmName,
-    pool::Pool,
+    pool::{
+        Pool,
+        check::REMOVING,
+        step::{self, Step},
+        store::Unseen,
+    },
 };
 use std::path::PathBuf;
 
@@ -16,11 +22,58 @@ pub struct Removed {
     pub left: Vec<PathBuf>,
 }
 
-/// Removes a VM with all its versions. After its first step the VM is gone, and the next command that makes or removes
-/// one goes on where this one was cut.
+/// Removes a VM with all its versions. After its first step the VM is gone, and the next removal, or [`sweep`], goes on
+/// where this one was cut.
 ///
 /// # Errors
 /// It runs, or is the template of others.
-pub fn remove(_pool: &Pool, _name: &VmName) -> Result<Removed> {
-    Err(Error::Refused(Refusal::new(RefusalKind::Unable, "VMs cannot be removed yet")))
+pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
+    let lock = pool.lock()?;
+    let mut removed = Removed { said: sweep::asides(pool, &lock)?, ..Removed::default() };
+    let mut was_begun = false;
+    for (vm, sentence, left) in sweep::removals(pool, &lock)? {
+        if vm == *name {
+            was_begun = true;
+            removed.left = left;
+        } else {
+            removed.said.push(sentence);
+        }
+    }
+    let vm = match pool.vm(name) {
+        Err(_) if was_begun => return Ok(removed),
+        vm => vm?,
+    };
+    if vm.record.kind == Kind::Template {
+        refuse_template(pool, name)?;
+    }
+    let guard = Guard::take(pool, name, "remove", Allow::Stopped)?;
+    removed.said.extend_from_slice(guard.said());
+    let steps = [
+        Step::Rename { from: vm.dir.join(record::FILE), to: vm.dir.join(REMOVING) },
+        Step::SyncDir(vm.dir.clone()),
+    ];
+    step::apply(&steps, pool.store(), &mut Unseen)?;
+    removed.left = sweep::clear(pool, &vm.dir)?;
+    Ok(removed)
+}
+
+/// Refuses to remove a template from which VMs boot, or may.
+fn refuse_template(pool: &Pool, name: &VmName) -> Result<()> {
+    let vms = pool.vms()?;
+    if let Some(error) = vms.unreadable.first() {
+        let text = format!("whether a VM boots from {name} is not known: {error}");
+        return Err(Refusal::new(RefusalKind::Rule, text)
+            .hint("'ebbtide pool check' names what cannot be read")
+            .into());
+    }
+    let users = vms.vms.iter().filter(|vm| vm.record.template.as_ref() == Some(name));
+    let users: Vec<&str> = users.map(|vm| vm.name.as_str()).collect();
+    match users.as_slice() {
+        [] => Ok(()),
+        users => {
+            let text = format!("{name} is the template of {}", users.join(", "));
+            let hint = "remove these first, or give them another one by 'ebbtide vm set NAME template OTHER'";
+            Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+        }
+    }
 }

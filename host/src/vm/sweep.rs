@@ -1,0 +1,186 @@
+//! What cuts have left of VMs that were being made or removed.
+
+use super::{Kind, aside, record, run};
+use crate::{
+    error::{Error, Result},
+    name::{VmName, VolumeId, VolumeName},
+    pool::{
+        Pool, SNAPSHOTS,
+        check::REMOVING,
+        driver::{Retention, Volume},
+        record as text,
+        step::{self, Step},
+        store::{self, Lock, Unseen, Wait},
+    },
+    volume::{Files, Role, files::read_name},
+};
+use ebbtide_format::units::Bytes;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Removes what cuts have left of VMs and snapshots that were being made, and finishes removals. Returns a sentence for
+/// each thing that it did. What somebody is making now is left alone.
+///
+/// # Errors
+/// Somebody has the pool's lock; a file operation fails.
+pub fn sweep(pool: &Pool) -> Result<Vec<String>> {
+    let lock = pool.lock()?;
+    let mut said = asides(pool, &lock)?;
+    said.extend(removals(pool, &lock)?.into_iter().map(|(_, sentence, _)| sentence));
+    Ok(said)
+}
+
+/// Removes directories that were being built by somebody who is gone.
+pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for parent in [Kind::Template.directory(), Kind::AppVm.directory(), SNAPSHOTS] {
+        let parent = Path::new(parent);
+        for name in names(pool, parent)? {
+            if !name.starts_with(aside::PREFIX) {
+                continue;
+            }
+            let dir = parent.join(name);
+            if !is_dir(pool, &dir)? {
+                continue;
+            }
+            let Some(_lock) = lock_leftover(pool, &dir)? else { continue };
+            let left = clear(pool, &dir)?;
+            said.push(sentence(
+                format!("{}, which was being made, is removed", dir.display()),
+                &left,
+            ));
+        }
+    }
+    Ok(said)
+}
+
+/// Returns the lock of a directory that nobody builds any more.
+fn lock_leftover(pool: &Pool, dir: &Path) -> Result<Option<Lock>> {
+    let file = dir.join(aside::LOCK);
+    match pool.store().lock(&file, Wait::No) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        lock => lock.map(Some).map_err(Error::doing(format!("lock {}", file.display()))),
+    }
+}
+
+/// Finishes removals that were cut: whose, what is to be said, and what stays.
+pub(super) fn removals(
+    pool: &Pool,
+    pool_is_locked: &Lock,
+) -> Result<Vec<(VmName, String, Vec<PathBuf>)>> {
+    let mut finished = Vec::new();
+    for kind in [Kind::Template, Kind::AppVm] {
+        for name in pool.names_of(kind)? {
+            let dir = Path::new(kind.directory()).join(&name);
+            if let Some(left) = finish_removal(pool, &dir, pool_is_locked)? {
+                let text = format!("the removal of {name} was finished");
+                finished.push((name, sentence(text, &left), left));
+            }
+        }
+    }
+    Ok(finished)
+}
+
+/// Finishes the removal of the VM in a directory, if one is under way: `Some` with what stays.
+pub(super) fn finish_removal(
+    pool: &Pool,
+    dir: &Path,
+    _pool_is_locked: &Lock,
+) -> Result<Option<Vec<PathBuf>>> {
+    if !is_there(pool, &dir.join(REMOVING))? {
+        return Ok(None);
+    }
+    clear(pool, dir).map(Some)
+}
+
+/// Removes the files in a directory that are ours, the record of a removal last, and the directory when nothing else is
+/// in it. Returns what stays.
+pub(super) fn clear(pool: &Pool, dir: &Path) -> Result<Vec<PathBuf>> {
+    let vm: Option<VmName> = dir.file_name().and_then(|name| name.to_str()?.parse().ok());
+    for name in [VolumeName::root(), VolumeName::private(), VolumeName::volatile()] {
+        // A directory that is being built has a name that no VM has.
+        let vm = vm.clone().map_or_else(|| "new".parse(), Ok)?;
+        pool.driver().remove(&Volume {
+            id: VolumeId { vm, volume: name.clone() },
+            files: Files::new(dir, name),
+            role: Role::Origin,
+            source: None,
+            size: Bytes(0),
+            retention: Retention::default(),
+        })?;
+    }
+    let mut steps = Vec::new();
+    let mut last = Vec::new();
+    let mut left = Vec::new();
+    for name in pool.store().names(dir).map_err(Error::doing(format!("list {}", dir.display())))? {
+        let path = dir.join(&name);
+        let stat = pool.store().stat(&path);
+        let stat = stat.map_err(Error::doing(format!("look at {}", path.display())))?;
+        let is_file = stat.is_some_and(|stat| stat.kind == store::Kind::File);
+        match name.to_str() {
+            Some(REMOVING) if is_file => last.push(Step::Remove(path)),
+            Some(name) if is_file && is_ours(name) => steps.push(Step::Remove(path)),
+            _ => left.push(pool.store().real(&path)),
+        }
+    }
+    steps.append(&mut last);
+    if left.is_empty() {
+        steps.push(Step::RemoveDir(dir.into()));
+        steps.push(Step::SyncDir(dir.parent().unwrap_or(Path::new("")).into()));
+    } else {
+        steps.push(Step::SyncDir(dir.into()));
+    }
+    step::apply(&steps, pool.store(), &mut Unseen)?;
+    Ok(left)
+}
+
+/// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
+fn is_ours(name: &str) -> bool {
+    let records = [record::FILE, run::FILE, super::snapshot::FILE];
+    let volumes = ["root", "private", "volatile"];
+    records.contains(&name)
+        || ["kernel", "initrd", aside::LOCK].contains(&name)
+        || records.iter().any(|record| text::aside(Path::new(record)) == Path::new(name))
+        || volumes.iter().any(|volume| format!(".{volume}.lock") == name)
+        || read_name(name).is_some_and(|(volume, _)| volumes.contains(&volume.as_str()))
+}
+
+/// Adds to a sentence which files stay.
+fn sentence(text: String, left: &[PathBuf]) -> String {
+    match left {
+        [] => text,
+        left => {
+            let left: Vec<_> = left.iter().map(|path| path.display().to_string()).collect();
+            format!("{text}, but for files that are not ours: {}", left.join(", "))
+        }
+    }
+}
+
+/// Returns the names in a directory of the pool that are text; a directory that is missing has none.
+fn names(pool: &Pool, dir: &Path) -> Result<Vec<String>> {
+    match pool.store().names(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => {
+            let names = names.map_err(Error::doing(format!("list {}", dir.display())))?;
+            Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+        }
+    }
+}
+
+fn is_dir(pool: &Pool, path: &Path) -> Result<bool> {
+    let stat = pool.store().stat(path);
+    let stat = stat.map_err(Error::doing(format!("look at {}", path.display())))?;
+    Ok(stat.is_some_and(|stat| stat.kind == store::Kind::Directory))
+}
+
+pub(super) fn is_there(pool: &Pool, path: &Path) -> Result<bool> {
+    match pool.store().stat(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        stat => {
+            let stat = stat.map_err(Error::doing(format!("look at {}", path.display())))?;
+            Ok(stat.is_some())
+        }
+    }
+}
