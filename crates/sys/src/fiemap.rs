@@ -55,6 +55,10 @@ impl Extent {
     pub const TAIL: u32 = 0x400;
     /// It has a place, and reads as zeros.
     pub const UNWRITTEN: u32 = 0x800;
+    /// It was put together from several.
+    pub const MERGED: u32 = 0x1000;
+    /// Other files lie there too.
+    pub const SHARED: u32 = 0x2000;
 
     /// Returns an extent.
     #[must_use]

@@ -1,5 +1,6 @@
 //! One disk of one VM, as plain data: its role, its files' names, its kept versions.
 
+pub mod changed;
 pub mod files;
 pub mod retention;
 pub mod revision;

@@ -2,12 +2,8 @@
 //!
 //! In: a file or a disk, and an empty file. Out: the same content and length; a hole wherever a whole block is zero.
 
-use crate::pool::store::Progress;
+use crate::{pool::store::Progress, volume::changed::next_data};
 use ebbtide_format::units::Bytes;
-use nix::{
-    errno::Errno,
-    unistd::{Whence, lseek},
-};
 use std::{
     fs::File,
     io::{self, Seek as _, SeekFrom},
@@ -38,24 +34,6 @@ pub(super) fn copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::R
     }
     progress.bytes(Bytes(size), Bytes(size));
     Ok(())
-}
-
-/// Returns the first part of `range` that is not a hole, as far as the file system says.
-fn next_data(file: &File, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
-    if range.is_empty() {
-        return Ok(None);
-    }
-    let seek =
-        |at: u64, whence| lseek(file, i64::try_from(at).map_err(|_| Errno::EOVERFLOW)?, whence);
-    let start = match seek(range.start, Whence::SeekData) {
-        Ok(start) => start.unsigned_abs(),
-        Err(Errno::ENXIO) => return Ok(None),
-        // A disk, or a file system that does not say: all of it may be data.
-        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some(range)),
-        Err(errno) => return Err(errno.into()),
-    };
-    let end = seek(start, Whence::SeekHole)?.unsigned_abs();
-    Ok((start < range.end).then(|| start..end.min(range.end)))
 }
 
 fn copy_data(
