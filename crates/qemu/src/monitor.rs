@@ -132,22 +132,37 @@ impl Monitor {
     /// # Errors
     /// When QEMU refuses it, has ended, or does not answer in time.
     pub fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
-        let id = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            *next += 1;
-            *next
-        };
         let refused = |answer: String| Error::Monitor { command: command.into(), answer };
-        let line = json!({"execute": command, "arguments": arguments, "id": id}).to_string() + "\n";
-        (&self.stream)
-            .write_all(line.as_bytes())
-            .map_err(Error::io(format!("sending {command} to QEMU")))?;
+        let id = self.send(command, arguments, true)?;
         let answer = self.inbox.wait(Deadline::after(LIMIT), |got| got.answers.remove(&id));
         let mut answer = answer.ok_or_else(|| refused("no answer".into()))?;
         match answer.get("error") {
             Some(error) => Err(refused(error["desc"].as_str().unwrap_or("no reason").to_owned())),
             None => Ok(answer["return"].take()),
         }
+    }
+
+    /// Sends a command and does not wait for an answer.
+    ///
+    /// # Errors
+    /// When QEMU has ended.
+    pub fn tell(&self, command: &str, arguments: &Value) -> Result<()> {
+        self.send(command, arguments, false).map(drop)
+    }
+
+    /// Sends a command; its answer has a number only where somebody waits for it.
+    fn send(&self, command: &str, arguments: &Value, numbered: bool) -> Result<u64> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut message = json!({"execute": command, "arguments": arguments});
+        if numbered {
+            *next += 1;
+            message["id"] = json!(*next);
+        }
+        // One line after the other, whoever sends them.
+        (&self.stream)
+            .write_all(format!("{message}\n").as_bytes())
+            .map_err(Error::io(format!("sending {command} to QEMU")))?;
+        Ok(*next)
     }
 
     /// Presses the power button.

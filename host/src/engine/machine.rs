@@ -1,9 +1,12 @@
 //! A machine, as plain data that any engine can be told.
 
 use crate::{
-    error::{Refusal, RefusalKind, Result},
-    pool::driver::Disk,
-    vm::record::{Engine, Network},
+    error::{Error, Refusal, RefusalKind, Result},
+    pool::{Pool, driver::Disk},
+    vm::{
+        Vm,
+        record::{Engine, Network},
+    },
 };
 use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
@@ -79,6 +82,38 @@ impl Machine {
             args: engine.args.clone(),
         })
     }
+}
+
+/// Returns the machine of a VM whose volumes are started.
+///
+/// # Errors
+/// As for [`Machine::new`]; its template, or a file beside a root, cannot be looked at.
+pub fn of(pool: &Pool, vm: &Vm, disks: Vec<Disk>) -> Result<Machine> {
+    let record = &vm.record;
+    Machine::new(vm.name.as_str(), record.uuid, &record.engine, boot(pool, vm)?, disks)
+}
+
+/// Returns what a VM boots: the kernel beside the root that it boots from, if there is one. The command line is the
+/// VM's own, else its template's.
+///
+/// # Errors
+/// The template is not there, or a file cannot be looked at.
+pub fn boot(pool: &Pool, vm: &Vm) -> Result<Boot> {
+    let template = vm.record.template.as_ref().map(|name| pool.vm(name)).transpose()?;
+    let root = template.as_ref().unwrap_or(vm);
+    let beside = |file: &str| {
+        let path = root.dir.join(file);
+        let found = pool.store().stat(&path);
+        let found = found.map_err(Error::doing(format!("look at {}", path.display())))?;
+        Ok::<_, Error>(found.map(|_| pool.store().real(&path)))
+    };
+    let Some(kernel) = beside("kernel")? else { return Ok(Boot::Disk) };
+    let cmdline = vm.record.engine.cmdline.as_ref().or(root.record.engine.cmdline.as_ref());
+    Ok(Boot::Kernel {
+        kernel,
+        initrd: beside("initrd")?,
+        cmdline: cmdline.cloned().unwrap_or_default(),
+    })
 }
 
 /// Returns a path as text, which is what engines are told.

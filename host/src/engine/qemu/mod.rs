@@ -1,3 +1,48 @@
 //! QEMU as the engine.
+//!
+//! A VM is run by a process of its own, the [`supervise`]r: it takes the VM's lock, makes the volumes ready, starts QEMU,
+//! which inherits the lock, waits for its end, and stops the volumes as that end was. Whoever starts, stops or asks is a
+//! client of it, by [`news`], or of QEMU's monitor; none of them is needed for the VM to go on. When the supervisor is
+//! killed, QEMU goes on with the lock, and the next command after its end settles what is left.
 
 pub mod args;
+mod child;
+mod client;
+mod control;
+mod ending;
+mod news;
+mod runtime;
+mod start;
+mod stop;
+mod supervisor;
+
+pub use client::{Attached, attach, monitor, resize};
+pub use news::Report;
+pub use start::{Ready, Watch, start};
+pub use stop::{Stop, Stopped, settle, stop, watch};
+pub use supervisor::supervise;
+
+use crate::error::{Error, Refusal, RefusalKind};
+
+/// The engine's name in `run.toml`.
+pub const ENGINE: &str = "qemu";
+
+/// Says what went wrong between us and QEMU as this library does.
+fn told(error: qemu::Error) -> Error {
+    match error {
+        qemu::Error::Missing { program, package } => {
+            Refusal::new(RefusalKind::Unable, format!("{program} is not in PATH"))
+                .hint(format!("install it; on Debian, 'apt-get install {package}'"))
+                .into()
+        }
+        qemu::Error::Variable { name, problem } => {
+            Refusal::new(RefusalKind::Invalid, format!("{name} is {problem}")).into()
+        }
+        qemu::Error::Io { doing, source } => {
+            Error::Failed { doing: format!("run QEMU: {doing}"), source }
+        }
+        qemu::Error::Monitor { command, answer } => {
+            Error::Program { program: "QEMU".into(), said: format!("refused {command}: {answer}") }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Whoever starts, stops, attaches to or resizes a VM: the other end of a supervisor, and of QEMU's monitor.
+
+use super::{ENGINE, args::node, told};
+use crate::{
+    error::{Error, Refusal, RefusalKind, Result},
+    name::{VmName, VolumeName},
+    vm::Run,
+};
+use ebbtide_format::units::Bytes;
+use ebbtide_sys::lock::exclusive_at_once;
+use qemu::Monitor;
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::{fs::OpenOptionsExt, net::UnixStream},
+    path::Path,
+};
+
+/// Returns a socket of a run of ours.
+pub(super) fn socket<'a>(run: &'a Run, what: &str) -> Result<&'a Path> {
+    if run.engine != ENGINE {
+        let text = format!("the engine is {}, not {ENGINE}: its {what} is not ours", run.engine);
+        return Err(Refusal::new(RefusalKind::Rule, text).into());
+    }
+    run.sockets.get(what).map(AsRef::as_ref).ok_or_else(|| {
+        let text =
+            format!("the run has no socket {what}: it is of another version of this program");
+        Refusal::new(RefusalKind::Unable, text).into()
+    })
+}
+
+pub(super) fn connect(path: &Path) -> Result<UnixStream> {
+    UnixStream::connect(path).map_err(Error::doing(format!("connect to {}", path.display())))
+}
+
+/// Connects to the monitor of a running VM. It has one client at a time; others wait, for 20 s at most.
+///
+/// # Errors
+/// The VM has ended meanwhile, or another client stays.
+pub fn monitor(run: &Run) -> Result<Monitor> {
+    let monitor = Monitor::new(connect(socket(run, "qmp")?)?).map_err(told)?;
+    monitor.negotiate().map_err(told)?;
+    Ok(monitor)
+}
+
+/// Tells a running VM that what it writes to has become larger.
+///
+/// # Errors
+/// The VM has ended meanwhile, or QEMU refuses.
+pub fn resize(run: &Run, volume: &VolumeName, size: Bytes) -> Result<()> {
+    monitor(run)?.block_resize(node(volume), size.0).map_err(told)
+}
+
+/// The guest's first serial port.
+#[derive(Debug)]
+pub struct Attached {
+    /// What the guest says, and hears.
+    pub stream: UnixStream,
+    /// Others are kept away until this is dropped.
+    _alone: File,
+}
+
+/// Connects to the guest's first serial port, which one client at a time has.
+///
+/// # Errors
+/// Another client is attached; the VM has ended meanwhile.
+pub fn attach(name: &VmName, run: &Run) -> Result<Attached> {
+    let path = socket(run, "console")?;
+    let lock = path.with_file_name("attached");
+    let doing = || format!("lock {}", lock.display());
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let alone = options.open(&lock).map_err(Error::doing(doing()))?;
+    match exclusive_at_once(&alone) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let text = format!("the console of {name} is attached to another terminal");
+            return Err(Refusal::new(RefusalKind::Busy, text).hint("detach there first").into());
+        }
+        other => other.map_err(Error::doing(doing()))?,
+    }
+    Ok(Attached { stream: connect(path)?, _alone: alone })
+}

@@ -1,0 +1,98 @@
+//! A start, as whoever asks for it sees it.
+
+use super::news::{Heard, News, Report, Request, say};
+use crate::{
+    error::{Error, Refusal, RefusalKind, Result},
+    name::VmName,
+};
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Command, Stdio},
+};
+
+/// A VM that is ready and stands still. When this is dropped, the VM ends, and nothing of it is left.
+#[derive(Debug)]
+pub struct Ready {
+    name: VmName,
+    stream: UnixStream,
+    heard: Heard,
+}
+
+/// Somebody who waits for the end of a VM.
+#[derive(Debug)]
+pub struct Watch {
+    pub(super) stream: UnixStream,
+    pub(super) heard: Heard,
+}
+
+/// Has a VM started by `supervisor`, a program that calls [`super::supervise`] with its standard output as the asker.
+/// `said` is called with each thing that was settled on the way.
+///
+/// # Errors
+/// Why it is not started. Nothing is left of it then.
+pub fn start(name: &VmName, mut supervisor: Command, said: &mut dyn FnMut(&str)) -> Result<Ready> {
+    let doing = || format!("start a supervisor for {name}");
+    let (ours, theirs) = UnixStream::pair().map_err(Error::doing(doing()))?;
+    supervisor.stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
+    supervisor.spawn().map_err(Error::doing(doing()))?;
+    // The command has a copy of the supervisor's end, and that one must close with it.
+    drop(supervisor);
+    let mut heard = Heard::new(&ours)?;
+    loop {
+        match heard.next() {
+            Some(News::Said(sentence)) => said(&sentence),
+            Some(News::Started(_)) => {
+                return Ok(Ready { name: name.clone(), stream: ours, heard });
+            }
+            Some(News::Failed(failure)) => return Err(failure.into()),
+            Some(_) => {}
+            None => return Err(gone(name)),
+        }
+    }
+}
+
+impl Ready {
+    /// Lets the machine run; it goes on without this process.
+    ///
+    /// # Errors
+    /// It has ended before it ran.
+    pub fn go(mut self) -> Result<Watch> {
+        say(&self.stream, &Request::Go);
+        loop {
+            match self.heard.next() {
+                Some(News::Running) => {
+                    return Ok(Watch { stream: self.stream, heard: self.heard });
+                }
+                Some(News::Ended(report)) => {
+                    let why = report.cut.unwrap_or_else(|| "the guest shut down".into());
+                    let text = format!("{} has ended already: {why}", self.name);
+                    return Err(Refusal::new(RefusalKind::Unable, text).into());
+                }
+                Some(_) => {}
+                None => return Err(gone(&self.name)),
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Waits until the VM has ended and its volumes are stopped; `None` when nobody is left who does that.
+    pub fn ended(&mut self) -> Option<Report> {
+        loop {
+            if let News::Ended(report) = self.heard.next()? {
+                return Some(report);
+            }
+        }
+    }
+
+    /// Asks the guest to shut down.
+    pub fn power_down(&self) {
+        say(&self.stream, &Request::Powerdown);
+    }
+}
+
+fn gone(name: &VmName) -> Error {
+    let text = format!("the supervisor of {name} ended before the VM ran");
+    let hint = "the next command for the VM settles what is left";
+    Refusal::new(RefusalKind::Unable, text).hint(hint).into()
+}

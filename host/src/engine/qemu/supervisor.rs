@@ -1,0 +1,242 @@
+//! One run of a VM, from its lock to the stop of its volumes: in a process that nobody waits for.
+
+use super::{
+    ENGINE,
+    args::{Host, SANDBOX, Sockets, arguments},
+    child::Running,
+    control::{ASKER, Control, Happened},
+    ending::{Seen, decide},
+    news::{Failure, News, Report, Request},
+    runtime::Runtime,
+    told,
+};
+use crate::{
+    engine::machine,
+    error::{Error, Refusal, RefusalKind, Result},
+    name::VmName,
+    pool::{Pool, driver::Ending},
+    vm::{self, Allow, Guard, Run},
+};
+use jiff::Timestamp;
+use nix::unistd::dup2_stderr;
+use qemu::{Accelerator, Event};
+use serde_json::json;
+use std::{
+    collections::BTreeMap, ffi::OsString, fs::File, os::unix::net::UnixStream, path::PathBuf,
+    time::Duration,
+};
+
+/// How long QEMU may take to end once it is told to.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs a VM, and returns when it has ended and its next start is prepared. `extra` are further arguments of QEMU. What
+/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
+///
+/// The caller is in a session of its own, has no more threads than this one, and passes nothing on to children.
+///
+/// # Errors
+/// It has no one to tell.
+pub fn supervise(pool: &Pool, name: &VmName, extra: &[OsString], asker: UnixStream) -> Result<()> {
+    let mut control = Control::new(asker)?;
+    let started = Started::new(pool, name, extra, &control);
+    match started {
+        Ok(started) => started.run(&mut control),
+        Err(error) => control.tell(&News::Failed(Failure::from(&error))),
+    }
+    Ok(())
+}
+
+/// A VM whose QEMU is there.
+struct Started<'a> {
+    pool: &'a Pool,
+    guard: Guard,
+    runtime: Runtime,
+    qemu: Running,
+}
+
+impl<'a> Started<'a> {
+    /// Makes everything ready up to a machine that stands still. When something fails, nothing of it is left.
+    fn new(pool: &'a Pool, name: &VmName, extra: &[OsString], control: &Control) -> Result<Self> {
+        let guard = Guard::take(pool, name, "start", Allow::Stopped)?;
+        for sentence in guard.said() {
+            control.tell(&News::Said(sentence.clone()));
+        }
+        let runtime = Runtime::make(identity(pool, &guard)?)?;
+        let started = open_log(&runtime)
+            .and_then(|()| control.listen(&runtime.supervisor()))
+            .and_then(|()| start(pool, &guard, &runtime, extra));
+        match started {
+            Ok(qemu) => Ok(Self { pool, guard, runtime, qemu }),
+            Err(error) => {
+                if let Err(error) = runtime.remove() {
+                    log::warn!("{error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets the machine run, waits for its end, and stops its volumes.
+    fn run(mut self, control: &mut Control) {
+        if let Err(error) = control.follow(&self.qemu.monitor) {
+            self.qemu.kill();
+            log::error!("{error}");
+        }
+        control.tell(&News::Started(self.qemu.id()));
+        let (mut ran, mut reason) = (false, None);
+        while let Some(happened) = control.next() {
+            match happened {
+                Happened::Asked(ASKER, Request::Go) if !ran => {
+                    ran = self.go();
+                    control.tell(&News::Running);
+                }
+                Happened::Asked(_, Request::Powerdown) => self.say("system_powerdown"),
+                Happened::Asked(_, Request::Quit) => {
+                    self.say("quit");
+                    if control.overdue_after(PATIENCE).is_err() {
+                        self.qemu.kill();
+                    }
+                }
+                Happened::Overdue => self.qemu.kill(),
+                // Nobody wants it any more, and it has done nothing yet.
+                Happened::Left(ASKER) if !ran => self.qemu.kill(),
+                Happened::Event(event) => {
+                    report(&event);
+                    reason = event.shutdown_reason().map(str::to_owned).or(reason);
+                }
+                Happened::Closed => break,
+                _ => {}
+            }
+        }
+        let status = self.qemu.wait();
+        let discard = control.discard();
+        let seen = Seen { ran, reason: reason.as_deref(), status, discard };
+        self.settle(seen, control);
+    }
+
+    /// Tells QEMU something, and does not wait for what it says: it may never say anything again.
+    fn say(&self, command: &str) {
+        log::info!("{:.0} {command}", Timestamp::now());
+        if let Err(error) = self.qemu.monitor.tell(command, &json!({})) {
+            log::warn!("{error}");
+        }
+    }
+
+    fn go(&mut self) -> bool {
+        match self.qemu.monitor.execute("cont", &json!({})) {
+            Ok(_) => true,
+            Err(error) => {
+                log::error!("{error}");
+                self.qemu.kill();
+                false
+            }
+        }
+    }
+
+    /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
+    fn settle(self, seen: Seen<'_>, control: &mut Control) {
+        let (ending, cut) = decide(seen);
+        log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
+        let log = cut.is_some().then(|| self.runtime.log());
+        let mut report = Report::new(cut, log);
+        match vm::release(self.pool, &self.guard, ending) {
+            Ok(volumes) => report.tell(&volumes),
+            Err(error) => {
+                let failure = Failure::from(&error);
+                log::error!("{failure}");
+                report.failure = Some(failure);
+            }
+        }
+        if report.log.is_some() {
+            self.runtime.keep_log();
+        } else if let Err(error) = self.runtime.remove() {
+            log::warn!("{error}");
+        }
+        let name = self.guard.vm().name.clone();
+        let Self { pool, guard, qemu, .. } = self;
+        // The lock last: whoever has it may make the directory anew.
+        drop((qemu, guard));
+        control.tell(&News::Ended(report));
+        if ending != Ending::Keep
+            && let Err(error) = vm::precache(pool, &name)
+        {
+            log::warn!("the next start of {name} is not prepared: {error}");
+        }
+    }
+}
+
+/// Makes the volumes ready and starts QEMU. When something fails, the volumes are stopped.
+fn start(pool: &Pool, guard: &Guard, runtime: &Runtime, extra: &[OsString]) -> Result<Running> {
+    // What needs nothing of the VM comes first: without QEMU, nothing is begun.
+    let program = qemu::program().map_err(told)?;
+    let accelerator = Accelerator::probe(&program).map_err(told)?;
+    let sandbox = qemu::sandbox_works(&program, SANDBOX).map_err(told)?;
+    if !sandbox {
+        log::warn!("QEMU runs without its sandbox, which does not work here");
+    }
+    let host = Host { accelerator, sandbox };
+
+    let mut run = Run::new(ENGINE)?;
+    run.sockets = sockets(runtime);
+    let disks = vm::prepare(pool, guard, run.clone())?;
+    run.disks = disks.iter().map(|disk| (disk.id.volume.to_string(), disk.path.clone())).collect();
+    let begin = || {
+        let machine = machine::of(pool, guard.vm(), disks)?;
+        let (console, monitor) = (runtime.console(), runtime.monitor());
+        let arguments = |supervisor| {
+            let sockets = Sockets { console: &console, monitor: &monitor, supervisor };
+            arguments(&machine, host, sockets, extra)
+        };
+        let qemu = Running::start(&program, arguments, guard.lock_file()?)?;
+        run.pid = Some(qemu.id());
+        vm::write_run(pool, guard, &run)?;
+        Ok(qemu)
+    };
+    begin().inspect_err(|_| {
+        // Nothing has run, so nothing is written; what an earlier run left stays.
+        if let Err(error) = vm::release(pool, guard, Ending::Keep) {
+            log::error!("{error}");
+        }
+    })
+}
+
+fn sockets(runtime: &Runtime) -> BTreeMap<String, PathBuf> {
+    let sockets = [
+        ("console", runtime.console()),
+        ("qmp", runtime.monitor()),
+        ("supervisor", runtime.supervisor()),
+    ];
+    sockets.into_iter().map(|(name, path)| (name.to_owned(), path)).collect()
+}
+
+/// Returns which directory the VM's is.
+fn identity(pool: &Pool, guard: &Guard) -> Result<crate::pool::store::Inode> {
+    let dir = &guard.vm().dir;
+    let found =
+        pool.store().stat(dir).map_err(Error::doing(format!("look at {}", dir.display())))?;
+    found.map(|found| found.inode).ok_or_else(|| {
+        Refusal::new(RefusalKind::Missing, format!("{} is not there", dir.display())).into()
+    })
+}
+
+/// Makes standard error the run's log.
+fn open_log(runtime: &Runtime) -> Result<()> {
+    let path = runtime.log();
+    let doing = || format!("make log {}", path.display());
+    let file = File::create_new(&path).map_err(Error::doing(doing()))?;
+    dup2_stderr(&file).map_err(|errno| Error::doing(doing())(errno.into()))
+}
+
+/// Logs what happens to the machine: a disk that fails loudly, the rest for who reads the log.
+fn report(event: &Event) {
+    let time = Timestamp::now();
+    match event.name.as_str() {
+        "BLOCK_IO_ERROR" | "BLOCK_IMAGE_CORRUPTED" | "GUEST_PANICKED" => {
+            log::warn!("{time:.0} {}: {}", event.name, event.data);
+        }
+        "SHUTDOWN" | "RESET" | "STOP" | "RESUME" | "POWERDOWN" => {
+            log::info!("{time:.0} {}: {}", event.name, event.data);
+        }
+        _ => {}
+    }
+}
