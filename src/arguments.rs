@@ -59,8 +59,9 @@ Commands:
           root, mounts, and start the real init.
   status  Say how full the copy-on-write store is, how fast it fills, and what
           is bound from where.
-  watch   Warn when the store is 75, 90 and 95 % full, and enlarge it as soon as
-          the host enlarges the volatile disk. Runs until it is ended.
+  watch   Warn when the store is 75, 90 and 95 % full. Enlarge it, and what is on
+          the private disk and on a writable root, as soon as the host enlarges
+          the disk. Runs until it is ended.
 
 Options of plan:
   --root DIR      look at /proc, /sys, /dev and /etc below DIR instead of /

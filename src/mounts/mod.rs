@@ -22,6 +22,7 @@ mod sources;
 mod tally;
 mod volume;
 
+pub(crate) use grow::grow_mounted;
 pub(crate) use site::Site;
 pub(crate) use tally::Tally;
 pub(crate) use volume::Volume;

@@ -83,8 +83,12 @@ fn volume(
     };
     attach::mount(&options.rw, site, &disk, found, verdict)?;
     let volume = attach::open(site, &options.rw)?;
-    if grows && verdict == Verdict::Writable && !volume.read_only {
-        grow::grow(&volume.root, found, &disk.name, disk.size);
+    if grows
+        && verdict == Verdict::Writable
+        && !volume.read_only
+        && let Err(error) = grow::grow(&volume.root, found, &disk.name, disk.size)
+    {
+        log::warn!("{error}");
     }
     Ok(Some(volume))
 }

@@ -162,12 +162,12 @@ fn lies_on(store: &Store) -> io::Result<Option<String>> {
 }
 
 /// Returns the name of the disk that a partition is on: in sysfs it is the folder around it.
-fn disk_of(root: &Root, partition: &str) -> Option<String> {
+pub(super) fn disk_of(root: &Root, partition: &str) -> Option<String> {
     let place = fs::canonicalize(root.path(partition)).ok()?;
     Some(place.parent()?.file_name()?.to_str()?.to_string())
 }
 
-fn number_in(root: &Root, below: &str) -> io::Result<u64> {
+pub(super) fn number_in(root: &Root, below: &str) -> io::Result<u64> {
     let text = root.attribute(below)?;
     text.parse().map_err(|_| {
         let text = format!("/{below}: found \"{text}\"; wanted a number");

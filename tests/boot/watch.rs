@@ -115,12 +115,27 @@ fn status_knows_roots_without_a_store() -> Result<()> {
     vm.run("ebbtide-init root")?;
     assert!(vm.run("ebbtide-init status")?.contains("a writable root: no copy-on-write store"));
     assert_eq!(status(&vm)?["root"], "writable");
-    assert!(vm.run("ebbtide-init watch 2>&1")?.contains("nothing to watch: root vda is writable"));
+    grows_with_its_disk(&vm)?;
 
     let vm = require!(stage(&image).cmdline("root=/dev/vda").start());
     assert!(vm.run("ebbtide-init status")?.starts_with("nothing to tell"));
     assert_eq!(status(&vm)?["root"], "other");
     Ok(())
+}
+
+/// A root that is written to, of 64 MiB so far. The root of `watch` is the one that it is in.
+fn grows_with_its_disk(vm: &Vm) -> Result<()> {
+    vm.run(MOUNT)?;
+    vm.run(
+        "cd /mnt; mkdir -p proc sys dev run; for d in proc sys dev run; do mount --bind /$d $d; done; \
+         cp /usr/sbin/ebbtide-init . || cp /usr/bin/ebbtide-init .",
+    )?;
+    vm.run("chroot /mnt /ebbtide-init watch 2> /run/log &")?;
+    wait_for_log(vm, "<6>root vda is writable, without a store: file systems alone are watched")?;
+    vm.resize_disk("root", Size::mib(128))?;
+    wait_for_log(vm, "<6>ext4 on vda has grown from 64 MiB to 128 MiB")?;
+    assert_eq!(vm.run("grep -c . /run/log; cat /mnt/srv/original")?, "2\nas it was");
+    vm.kernel_log_is_clean()
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Mounted file systems that grow to the size of their device.
 
 use crate::ioctl;
-use std::{io, os::fd::AsFd};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 /// `_IOW('f', 16, __u64)`, fs/ext4/ext4.h (include/uapi/linux/ext4.h since 6.0).
 const EXT4_IOC_RESIZE_FS: libc::Ioctl = ioctl::write(b'f', 16, size_of::<u64>());
@@ -42,11 +45,31 @@ const XFS_IOC_FSGEOMETRY: libc::Ioctl = ioctl::read(b'X', 126, size_of::<XfsGeom
 /// `_IOW('X', 110, struct xfs_growfs_data)`.
 const XFS_IOC_FSGROWFSDATA: libc::Ioctl = ioctl::write(b'X', 110, size_of::<XfsGrow>());
 
+/// Returns the size of a mounted XFS in bytes, as it is in memory.
+///
+/// # Errors
+/// When it is no XFS.
+pub fn xfs_size(file_system: impl AsFd) -> io::Result<u64> {
+    let found = xfs_geometry(file_system.as_fd())?;
+    found.blocks.checked_mul(found.block.into()).ok_or(io::ErrorKind::InvalidData.into())
+}
+
 /// Grows a mounted XFS to the whole blocks of `bytes` bytes; one that is as large already stays.
 ///
 /// # Errors
 /// `EINVAL` when the device is smaller, `EROFS` and `EIO` as for any write.
 pub fn xfs(file_system: impl AsFd, bytes: u64) -> io::Result<()> {
+    let found = xfs_geometry(file_system.as_fd())?;
+    let blocks = bytes.checked_div(found.block.into()).ok_or(io::ErrorKind::InvalidData)?;
+    if blocks <= found.blocks {
+        return Ok(());
+    }
+    let mut wanted = XfsGrow { blocks, most_inodes: found.most_inodes };
+    // SAFETY: the call reads one structure and writes none.
+    unsafe { ioctl::with_pointer(&file_system, XFS_IOC_FSGROWFSDATA, &raw mut wanted) }
+}
+
+fn xfs_geometry(file_system: BorrowedFd<'_>) -> io::Result<XfsGeometry> {
     let mut found = XfsGeometry {
         block: 0,
         extent: 0,
@@ -60,14 +83,8 @@ pub fn xfs(file_system: impl AsFd, bytes: u64) -> io::Result<()> {
         rest: [0; 27],
     };
     // SAFETY: the call writes one structure, whose fields may hold any bits, and reads none.
-    unsafe { ioctl::with_pointer(&file_system, XFS_IOC_FSGEOMETRY, &raw mut found) }?;
-    let blocks = bytes.checked_div(found.block.into()).ok_or(io::ErrorKind::InvalidData)?;
-    if blocks <= found.blocks {
-        return Ok(());
-    }
-    let mut wanted = XfsGrow { blocks, most_inodes: found.most_inodes };
-    // SAFETY: the call reads one structure and writes none.
-    unsafe { ioctl::with_pointer(&file_system, XFS_IOC_FSGROWFSDATA, &raw mut wanted) }
+    unsafe { ioctl::with_pointer(file_system, XFS_IOC_FSGEOMETRY, &raw mut found) }?;
+    Ok(found)
 }
 
 /// `struct btrfs_ioctl_vol_args`, include/uapi/linux/btrfs.h.
