@@ -7,17 +7,17 @@
 use super::{
     Pool,
     check::{
-        self, Finding, Remedy, Severity,
-        find::{find, of_vm},
+        self, Finding, Problem, Remedy, Severity,
+        find::{find, leftover_directory, of_vm},
         observe,
-        seen::{Life, SeenVm, is_aside},
+        seen::{Life, Seen, SeenVm, is_aside},
     },
     step,
     store::{Lock, Unseen, Wait},
 };
 use crate::{
     error::{Error, RefusalKind, Result},
-    vm::{Allow, Guard},
+    vm::{self, Allow, Guard},
 };
 use std::{
     fmt,
@@ -49,24 +49,42 @@ impl Repaired {
 /// # Errors
 /// The pool's lock that is not had within a minute; a file operation that failed: what was done until then stays done.
 pub fn repair(pool: &Pool) -> Result<Repaired> {
-    let _making = pool.lock()?;
-    let seen = observe::observe(pool)?;
     let mut repaired = Repaired::default();
-    let device = seen.root.inode.device;
-    let (vms, half_made): (Vec<_>, Vec<_>) =
-        seen.vms.iter().partition(|vm| !is_aside(&vm.dir) && vm.stat.inode.device == device);
-    let of_no_vm = find(&seen).into_iter().filter(|finding| {
-        let is_in = |vm: &&&SeenVm| finding.at.starts_with(&vm.dir);
-        half_made.iter().any(|vm| is_in(&vm)) || !vms.iter().any(|vm| is_in(&vm))
-    });
-    for finding in of_no_vm {
-        mend(pool, &finding, &mut repaired)?;
-    }
-    for vm in vms {
-        of_one(pool, vm, device, &mut repaired)?;
+    let is_half_removed = {
+        let _making = pool.lock()?;
+        let seen = observe::observe(pool)?;
+        all(pool, &seen, &mut repaired)?;
+        find(&seen).iter().any(|finding| finding.problem == Problem::RemovalCutShort)
+    };
+    if is_half_removed {
+        repaired.done.extend(vm::sweep(pool)?);
     }
     repaired.left = check::check(pool)?.findings;
     Ok(repaired)
+}
+
+/// Mends everything but removals that were cut short; the pool is locked.
+fn all(pool: &Pool, seen: &Seen, repaired: &mut Repaired) -> Result<()> {
+    let device = seen.root.inode.device;
+    let vms: Vec<_> =
+        seen.vms.iter().filter(|vm| !is_aside(&vm.dir) && vm.stat.inode.device == device).collect();
+    for finding in find(seen) {
+        if matches!(finding.problem, Problem::LeftoverDirectory { .. }) {
+            half_made(pool, &finding.at, repaired)?;
+        } else if !vms.iter().any(|vm| finding.at.starts_with(&vm.dir)) {
+            mend(pool, &finding, repaired)?;
+        }
+    }
+    vms.into_iter().try_for_each(|vm| of_one(pool, vm, device, repaired))
+}
+
+/// Removes a directory that was being made, if nobody builds it any more: who builds one has it locked.
+fn half_made(pool: &Pool, dir: &Path, repaired: &mut Repaired) -> Result<()> {
+    let Some(_its) = try_lock(pool, &dir.join(".lock"))? else { return Ok(()) };
+    match leftover_directory(dir, &observe::list(pool.store(), dir)?) {
+        Some(finding) => mend(pool, &finding, repaired),
+        None => Ok(()),
+    }
 }
 
 /// Mends one VM, under its locks.

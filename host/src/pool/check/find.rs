@@ -2,7 +2,7 @@
 
 use super::{
     problem::{Finding, Problem, Remedy},
-    seen::{Entry, Seen, SeenVm, is_aside},
+    seen::{Entry, Life, Seen, SeenVm, is_aside},
     vms, volumes,
 };
 use crate::pool::{step::Step, store::Kind};
@@ -30,7 +30,9 @@ pub fn find(seen: &Seen) -> Vec<Finding> {
         if vm.stat.inode.device != seen.root.inode.device {
             found.push(other_file_system(&vm.dir));
         } else if is_aside(&vm.dir) {
-            found.extend(leftover_directory(&vm.dir, &vm.entries));
+            // Who builds one has it locked.
+            let is_left = vm.life != Life::InUse;
+            found.extend(is_left.then(|| leftover_directory(&vm.dir, &vm.entries)).flatten());
         } else {
             of_vm(seen.root.inode.device, vm, &mut found);
         }
@@ -141,12 +143,13 @@ fn other_file_system(path: &Path) -> Finding {
 }
 
 /// A directory that was being made: what is ours in it goes, what is not keeps it alive.
-fn leftover_directory(dir: &Path, entries: &[Entry]) -> Option<Finding> {
+pub(in crate::pool) fn leftover_directory(dir: &Path, entries: &[Entry]) -> Option<Finding> {
     let (ours, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
         entry.stat.kind == Kind::File
             && entry.name().is_some_and(|name| is_ours(name) || name == "snapshot.toml")
     });
-    if ours.is_empty() && !others.is_empty() {
+    let is_only_lock = |entry: &&Entry| entry.name().is_some_and(is_lock);
+    if ours.iter().all(is_only_lock) && !others.is_empty() {
         return Some(Finding { at: dir.into(), problem: Problem::Unknown, remedy: Remedy::Note });
     }
     let mut steps: Vec<_> = ours.iter().map(|entry| Step::Remove(entry.path.clone())).collect();
