@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: a question flows in, tables of measured numbers flow out.
 //!
-//! Every time is a median over many starts of a machine, contestants in turn, so that whatever else the host does hits
-//! all of them alike. Under emulation only ratios mean something; counts are exact.
+//! Every time is a median over many starts of a machine or many rounds, contestants in turn, so that whatever else the host
+//! does hits all of them alike. Under emulation only ratios mean something; counts are exact.
 
 mod anatomy;
 mod boot;
 mod chunk;
 mod guest;
+mod host;
 mod mounts;
 mod report;
 mod root;
@@ -46,11 +47,13 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "size" => size::main(),
         "chunk" => chunk::main(rounds),
         "mounts" => mounts::main(rounds),
+        "host" => host::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
             boot::main(rounds)?;
             mounts::main(rounds)?;
+            host::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),

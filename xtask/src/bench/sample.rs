@@ -40,8 +40,18 @@ impl Sample {
 
     /// Returns the smallest and the largest.
     pub(crate) fn range(&self) -> String {
+        self.fine_range(|value| format!("{value:.0}"))
+    }
+
+    /// Returns whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the smallest and the largest, each as `show` shows it.
+    pub(crate) fn fine_range(&self, show: impl Fn(f64) -> String) -> String {
         match (self.0.first(), self.0.last()) {
-            (Some(first), Some(last)) => format!("{first:.0}–{last:.0}"),
+            (Some(first), Some(last)) => format!("{}–{}", show(*first), show(*last)),
             _ => String::new(),
         }
     }

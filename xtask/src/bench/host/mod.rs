@@ -1,0 +1,116 @@
+//! `cargo xtask bench host`: what versions, commits and starts cost, against the plain protocol of clones.
+//!
+//! `host/benches/versions` measures, on a btrfs and on an XFS that are made for it; here its lines become tables, with the
+//! goal beside each figure. Both protocols take turns on the same images. System calls are counted by strace.
+
+mod calls;
+mod figures;
+mod file_system;
+mod tables;
+
+use std::path::PathBuf;
+
+use self::figures::Figures;
+use self::file_system::{FileSystem, KINDS};
+use super::report::Report;
+use crate::failure::{Context, Failure, Result};
+use crate::{process, workspace};
+
+/// Rounds of each shape and each file system.
+const ROUNDS: usize = 5;
+
+/// What is measured, built.
+struct Programs {
+    versions: PathBuf,
+    ebbtide: PathBuf,
+}
+
+/// Runs the benchmark.
+pub(super) fn main(rounds: Option<usize>) -> Result<()> {
+    if !process::is_root() {
+        return Err(Failure::new(
+            "bench host mounts file systems of its own, which only root may: run it with sudo",
+        ));
+    }
+    let rounds = rounds.unwrap_or(ROUNDS).to_string();
+    let programs = build()?;
+    let mut report = Report::new("host");
+    report.say(format!("Medians of {rounds} rounds, ours and the plain protocol in turn, in ms."));
+    report.say("");
+    for kind in KINDS {
+        report.say(format!("== {kind}"));
+        report.say("");
+        let [versions, ebbtide] =
+            [&programs.versions, &programs.ebbtide].map(|path| path.as_os_str());
+        let run = |verb: &str, words: &[&std::ffi::OsStr]| {
+            let system = FileSystem::make(kind)?;
+            let mut all = vec![versions, verb.as_ref(), system.mounted().as_os_str()];
+            all.extend_from_slice(words);
+            Figures::parse(&system.run(&all)?)
+        };
+        tables::volumes(&mut report, &run("volumes", &[rounds.as_ref()])?);
+        tables::many(&mut report, &run("many", &[rounds.as_ref(), ebbtide])?);
+        tables::calls(&mut report, &count(kind, &programs)?);
+    }
+    report.save()
+}
+
+/// Returns the system calls of each operation.
+fn count(kind: &'static str, programs: &Programs) -> Result<Vec<calls::Operation>> {
+    let system = FileSystem::make(kind)?;
+    let trace = super::folder().join("host.trace");
+    let [strace, option] = ["strace", "-o"].map(std::ffi::OsStr::new);
+    let words = [
+        strace,
+        option,
+        trace.as_os_str(),
+        programs.versions.as_os_str(),
+        "calls".as_ref(),
+        system.mounted().as_os_str(),
+    ];
+    system.run(&words)?;
+    let text =
+        std::fs::read_to_string(&trace).context(|| format!("cannot read {}", trace.display()))?;
+    let found = calls::operations(&text);
+    if found.is_empty() {
+        return Err(Failure::new(format!("{} has no marks", trace.display())));
+    }
+    Ok(found)
+}
+
+/// Builds the program that measures and the command line, with the profile of the host.
+fn build() -> Result<Programs> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--quiet", "--profile", "host", "--package", "ebbtide"]);
+    cargo.args(["--bin", "ebbtide", "--bench", "versions", "--message-format", "json"]);
+    let built = process::output(&mut cargo)?;
+    let program = |name: &str| {
+        executable(&built, name)
+            .ok_or_else(|| Failure::new(format!("cargo does not say where it built {name}")))
+    };
+    Ok(Programs { versions: program("versions")?, ebbtide: program("ebbtide")? })
+}
+
+/// Returns the program of that name in cargo's messages.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let of = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let named = message.get("target")?.get("name")? == name;
+        message.get("executable")?.as_str().filter(|_| named).map(PathBuf::from)
+    };
+    messages.lines().find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_program_among_libraries_of_that_name() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"ebbtide"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"ebbtide"},"executable":"/t/host/ebbtide"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "ebbtide"), Some("/t/host/ebbtide".into()));
+        assert_eq!(executable(messages, "versions"), None);
+    }
+}
