@@ -237,11 +237,9 @@ pub fn create(pool: &Pool, name: &VmName, new: &NewVm) -> Result<()> {
     record.root = Root { own: new.own_root, cow: new.root_cow };
     record.private.size = new.private;
     record.volatile.swap = new.swap;
-    record.engine = new.engine.clone().unwrap_or_else(|| Engine {
-        // The kernel is the template's, and so is what it is told.
-        cmdline: None,
-        ..template.record.engine
-    });
+    // The kernel is the template's, and so is what it is told.
+    let inherited = Engine { cmdline: None, ..template.record.engine };
+    record.engine = new.engine.clone().unwrap_or(inherited);
     let target = Path::new(Kind::AppVm.directory()).join(name);
     let aside = begin(pool, name, &target, &lock)?;
     let vm = Vm { name: name.clone(), dir: aside.dir.clone(), record };

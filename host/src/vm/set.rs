@@ -196,7 +196,7 @@ mod tests {
             ("cpus", "-1", "a number"),
             ("network", "bridge", "none or user"),
             ("root-cow", "both", "guest or host"),
-            ("template", "../x", "slash"),
+            ("template", "a/../x", "slash"),
             ("cmdline", "a\nb", "one line"),
         ] {
             let mut changed = vm(Kind::AppVm);

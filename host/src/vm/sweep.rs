@@ -19,6 +19,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use uuid::Uuid;
 
 /// Removes what cuts have left of VMs and snapshots that were being made, and finishes removals. Returns a sentence for
 /// each thing that it did. What somebody is making now is left alone.
@@ -112,25 +113,34 @@ pub(super) fn clear(pool: &Pool, dir: &Path) -> Result<Vec<PathBuf>> {
         })?;
     }
     let mut steps = Vec::new();
-    let mut last = Vec::new();
     let mut left = Vec::new();
+    let mut is_removal = false;
     for name in pool.store().names(dir).map_err(Error::doing(format!("list {}", dir.display())))? {
         let path = dir.join(&name);
         let stat = pool.store().stat(&path);
         let stat = stat.map_err(Error::doing(format!("look at {}", path.display())))?;
         let is_file = stat.is_some_and(|stat| stat.kind == store::Kind::File);
         match name.to_str() {
-            Some(REMOVING) if is_file => last.push(Step::Remove(path)),
+            Some(REMOVING) if is_file => is_removal = true,
             Some(name) if is_file && is_ours(name) => steps.push(Step::Remove(path)),
             _ => left.push(pool.store().real(&path)),
         }
     }
-    steps.append(&mut last);
+    let parent = dir.parent().unwrap_or(Path::new(""));
+    let mut dir = dir.to_path_buf();
+    if is_removal && left.is_empty() {
+        // A directory without its record and with its name would be nobody's.
+        let aside = parent.join(format!("{}{}", aside::PREFIX, Uuid::new_v4()));
+        steps.push(Step::Rename { from: std::mem::replace(&mut dir, aside.clone()), to: aside });
+    }
+    if is_removal {
+        steps.push(Step::Remove(dir.join(REMOVING)));
+    }
     if left.is_empty() {
-        steps.push(Step::RemoveDir(dir.into()));
-        steps.push(Step::SyncDir(dir.parent().unwrap_or(Path::new("")).into()));
+        steps.push(Step::RemoveDir(dir));
+        steps.push(Step::SyncDir(parent.into()));
     } else {
-        steps.push(Step::SyncDir(dir.into()));
+        steps.push(Step::SyncDir(dir));
     }
     step::apply(&steps, pool.store(), &mut Unseen)?;
     Ok(left)

@@ -17,7 +17,7 @@ use std::{
 
 /// How much is read at once, and the least hole: what file systems take for a hole of their own.
 const PIECE: usize = 64 << 10;
-const ZEROS: [u8; PIECE] = [0; PIECE];
+static ZEROS: [u8; PIECE] = [0; PIECE];
 
 /// Unpacks a file into an empty one, leaving holes for zeros.
 pub(super) fn unpack(
