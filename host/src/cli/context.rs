@@ -53,7 +53,7 @@ impl Context {
         let file = configuration();
         let configured = file.as_deref().map(read).transpose()?.flatten();
         configured.ok_or_else(|| {
-            let file = file.map_or("ebbtide/config.toml".into(), |file| file.display().to_string());
+            let file = file.map_or("~/.config/ebbtide/config.toml".into(), |file| file.display().to_string());
             let text = format!(
                 "no pool is named: there is no --pool, EBBTIDE_POOL is not set, and {file} names none"
             );
@@ -91,8 +91,17 @@ fn read(file: &Path) -> Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::doing(format!("read {}", file.display()))(error)),
     };
+    let unreadable = |problem: String| Error::Unreadable { path: file.into(), problem };
     let configuration: Configuration = toml::from_str(&text).map_err(|error| {
-        Error::Unreadable { path: file.into(), problem: error.to_string().trim_end().into() }
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        unreadable(format!("line {line}: {}", error.message().replace('\n', ", ")))
     })?;
-    Ok(configuration.pool)
+    match configuration.pool {
+        Some(pool) if !pool.is_absolute() => Err(unreadable(format!(
+            "pool is {:?}; wanted an absolute path, as commands are run in any directory",
+            pool.display().to_string()
+        ))),
+        pool => Ok(pool),
+    }
 }

@@ -3,11 +3,15 @@
 use ebbtide::{error::Refusal, name::VolumeId};
 use ebbtide_format::units::Bytes;
 
-/// Reads a size: `2G`, `512M`, `4096`.
+/// Reads a size: `2G`, `512M`, `4096`; at most what a file can have.
 pub(crate) fn size(text: &str) -> Result<Bytes, String> {
-    Bytes::parse(text).ok_or_else(|| {
-        "wanted a whole number of bytes, or one with K, M, G or T, such as 2G".to_owned()
-    })
+    const LARGEST: Bytes = Bytes(i64::MAX.unsigned_abs());
+    let size = Bytes::parse(text)
+        .ok_or("wanted a whole number of bytes, or one with K, M, G or T, such as 2G")?;
+    if size > LARGEST {
+        return Err(format!("the largest file has {LARGEST}"));
+    }
+    Ok(size)
 }
 
 /// Reads `VM:VOLUME`.

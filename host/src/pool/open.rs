@@ -121,8 +121,10 @@ impl Pool {
         names.extend(self.names_of(Kind::AppVm)?);
         let refusal = Refusal::new(
             RefusalKind::Missing,
-            format!("there is no template and no VM named {name:?} in {}", self.dir().display()),
+            format!("there is no template and no VM named {name} in {}", self.dir().display()),
         );
+        // A directory of that very name is no VM: it has no record.
+        names.retain(|other| other != name);
         let near = crate::near::nearest(name.as_str(), names.iter().map(VmName::as_str));
         Ok(match near.as_slice() {
             [] => refusal.hint("'ebbtide vm list' and 'ebbtide template list' show what is there"),

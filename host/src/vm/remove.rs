@@ -72,7 +72,7 @@ fn refuse_template(pool: &Pool, name: &VmName) -> Result<()> {
         [] => Ok(()),
         users => {
             let text = format!("{name} is the template of {}", users.join(", "));
-            let hint = "remove these first, or give them another one by 'ebbtide vm set NAME template OTHER'";
+            let hint = "remove these first, or give them another one by 'ebbtide vm set NAME template=OTHER'";
             Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
         }
     }

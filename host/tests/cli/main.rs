@@ -2,7 +2,7 @@
 //!
 //! A line `$ COMMAND` is run by sh in an empty directory of the case, in which `ebbtide` is the program that is
 //! shipped. What follows is standard output, then standard error with `! ` before each line, then `[exit N]` unless it
-//! is 0. Lines that begin with `#` are for readers. UUIDs, times, inodes and the directory are masked. With
+//! is 0. Lines that begin with `# ` are for readers. UUIDs, times, inodes and the directory are masked. With
 //! `EBBTIDE_BLESS=1` the transcripts are written from what the program says: read the difference.
 
 #[path = "../../../tests/plan/diff.rs"]

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-/// A shape of text: digits stand for `d`, hexadecimal digits for `x`, everything else for itself.
-const SHAPES: [(&str, &str); 3] = [
+/// A shape of text: `d` stands for a digit, `x` for a hexadecimal one, a point at the end for parts of a second,
+/// everything else for itself.
+const SHAPES: [(&str, &str); 4] = [
     ("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "UUID"),
     ("dddd-dd-ddTdd:dd:ddZ", "TIME"),
+    ("dddd-dd-ddTdd:dd:dd.", "TIME"),
     ("dddd-dd-dd dd:dd:dd", "TIME"),
 ];
 
@@ -36,6 +38,10 @@ fn mask_shape(text: &str, shape: &str, name: &str) -> String {
         } else {
             masked.push_str(name);
             rest = &rest[length..];
+            if shape.ends_with('.') {
+                rest =
+                    rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('Z');
+            }
         }
     }
     masked

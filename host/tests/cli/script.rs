@@ -5,6 +5,13 @@ use std::{env, fs, path::Path, process::Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ebbtide");
 
+/// `. new-pool` makes a pool, `pool`, that commands without `--pool` use. It copies, so any file system does.
+const NEW_POOL: &str = r#"
+ebbtide pool create pool --driver copy >/dev/null
+mkdir -p .config/ebbtide
+echo "pool = \"$PWD/pool\"" > .config/ebbtide/config.toml
+"#;
+
 /// What stays of a transcript when what was printed is taken away.
 #[derive(Debug)]
 pub(crate) struct Script<'a> {
@@ -24,7 +31,7 @@ impl<'a> Script<'a> {
     pub(crate) fn parse(text: &'a str) -> Self {
         let line = |line: &'a str| match line.strip_prefix("$ ") {
             Some(command) => Some(Line::Command(command)),
-            None => line.starts_with('#').then_some(Line::Kept(line)),
+            None => line.starts_with("# ").then_some(Line::Kept(line)),
         };
         Self { lines: text.lines().filter_map(line).collect() }
     }
@@ -37,6 +44,8 @@ impl<'a> Script<'a> {
             .map_err(|e| format!("temporary directory: {e}"))?;
         let here = room.path().join("here");
         fs::create_dir(&here).map_err(|e| format!("{}: {e}", here.display()))?;
+        let path = room.path().join("new-pool");
+        fs::write(&path, NEW_POOL).map_err(|e| format!("{}: {e}", path.display()))?;
         let mut text = String::new();
         for line in &self.lines {
             match line {
@@ -62,7 +71,7 @@ fn run(command: &str, room: &Path, here: &Path) -> Result<String, String> {
         .arg(room)
         .current_dir(here)
         .env_clear()
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PATH", format!("{}:{}:{path}", programs.display(), room.display()))
         .env("HOME", here)
         .env("TZ", "UTC")
         .env("LC_ALL", "C")

@@ -131,15 +131,16 @@ fn verdict(pool: &Pool, report: &Report) -> Result<()> {
         report.findings.iter().filter(|finding| finding.severity == severity).count()
     };
     let (mendable, decide) = (count("mendable"), count("decide"));
-    let text = format!(
-        "{}: {} found, of which {decide} need a decision",
-        pool.dir().display(),
-        mendable + decide
-    );
+    let found = match mendable + decide {
+        1 => "1 thing is not as it should be".into(),
+        found => format!("{found} things are not as they should be"),
+    };
+    let text = format!("{}: {found}", pool.dir().display());
     let refusal = Refusal::new(RefusalKind::Rule, text);
-    Err(match mendable {
-        0 => refusal,
-        _ => refusal.hint("'ebbtide pool check --repair' mends what needs none"),
+    Err(match (mendable, decide) {
+        (0, _) => refusal,
+        (_, 0) => refusal.hint("'ebbtide pool check --repair' mends it"),
+        _ => refusal.hint("'ebbtide pool check --repair' mends what needs no decision"),
     }
     .into())
 }

@@ -1,5 +1,6 @@
 //! `ebbtide pool`: the directory that everything is in.
 
+mod adopt;
 mod check;
 mod create;
 mod info;
@@ -14,6 +15,7 @@ pub(crate) enum Verb {
     Create(create::Options),
     Info(info::Options),
     Check(check::Options),
+    Adopt(adopt::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
@@ -21,5 +23,6 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Create(options) => create::run(context, options),
         Verb::Info(options) => info::run(context, options),
         Verb::Check(options) => check::run(context, options),
+        Verb::Adopt(options) => adopt::run(context, options),
     }
 }

@@ -58,6 +58,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     if options.engine.is_any() {
         let mut engine = pool.vm(&options.template)?.record.engine;
         options.engine.apply(&mut engine);
+        // What the template's kernel is told is the template's.
+        engine.cmdline = None;
         new.engine = Some(engine);
     }
     create(&pool, &options.name, &new)

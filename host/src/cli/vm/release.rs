@@ -7,7 +7,7 @@ use ebbtide::{
     vm::{Allow, release},
 };
 
-/// End what `vm prepare` began: the guest has ended, and what it wrote becomes the new version of its disks
+/// End what `vm prepare` began, and commit what the guest wrote
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template

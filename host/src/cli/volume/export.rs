@@ -3,6 +3,7 @@
 use crate::cli::{Context, out, progress::Bar, value};
 use ebbtide::{
     Error, Result,
+    error::{Refusal, RefusalKind},
     name::VolumeId,
     pool::{Pool, driver::Volume},
     volume::FileKind,
@@ -35,6 +36,12 @@ struct Exported {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let volume = super::find(&pool, &options.volume)?;
+    if let Some(file) = options.file.as_deref().filter(|file| file.symlink_metadata().is_ok()) {
+        let text = format!("{} is there already, and is not written over", file.display());
+        return Err(Refusal::new(RefusalKind::Exists, text)
+            .hint("give a name that is free")
+            .into());
+    }
     let (id, path) = pool.driver().export(&volume)?;
     if let Some(file) = &options.file {
         let copied = copy(&pool, &volume, id, file);

@@ -1,5 +1,8 @@
 //! `ebbtide volume`: disks of VMs and templates.
 
+mod changed;
+mod commit;
+mod content;
 mod discard;
 mod export;
 mod export_end;
@@ -27,7 +30,9 @@ pub(crate) enum Verb {
     Import(import::Options),
     Revisions(revisions::Options),
     Revert(revert::Options),
+    Commit(commit::Options),
     Discard(discard::Options),
+    Changed(changed::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
@@ -39,7 +44,9 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Import(options) => import::run(context, options),
         Verb::Revisions(options) => revisions::run(context, options),
         Verb::Revert(options) => revert::run(context, options),
+        Verb::Commit(options) => commit::run(context, options),
         Verb::Discard(options) => discard::run(context, options),
+        Verb::Changed(options) => changed::run(context, options),
     }
 }
 
