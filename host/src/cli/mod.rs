@@ -5,6 +5,7 @@
 
 mod background;
 mod completions;
+mod console;
 mod context;
 mod engine;
 mod failure;
@@ -15,9 +16,14 @@ mod out;
 mod outcome;
 mod pool;
 mod progress;
+mod run;
 mod shown;
+mod start;
+mod stop;
+mod supervise;
 mod table;
 mod template;
+mod terminal;
 mod value;
 mod versions;
 mod vm;
@@ -62,11 +68,17 @@ enum Verb {
     /// Disks of virtual machines and templates
     #[command(subcommand)]
     Volume(volume::Verb),
+    Run(run::Options),
+    Start(start::Options),
+    Stop(stop::Options),
+    Console(console::Options),
     Completions(completions::Options),
     #[command(hide = true)]
     Manual(manual::Options),
     #[command(hide = true)]
     Precache(background::Options),
+    #[command(hide = true)]
+    Supervise(supervise::Options),
 }
 
 /// The heading of the options that stand before or after every verb.
@@ -104,9 +116,14 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Template(verb) => template::run(context, verb),
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
+        Verb::Run(options) => run::run(context, options),
+        Verb::Start(options) => start::run(context, options),
+        Verb::Stop(options) => stop::run(context, options),
+        Verb::Console(options) => console::run(context, options),
         Verb::Completions(options) => completions::run(context, options),
         Verb::Manual(options) => manual::run(context, options),
         Verb::Precache(options) => background::run(context, options),
+        Verb::Supervise(options) => supervise::run(context, options),
     }
 }
 

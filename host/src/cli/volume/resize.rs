@@ -2,8 +2,8 @@
 
 use crate::cli::{Context, background, context::take, value};
 use ebbtide::{
-    Refusal, Result,
-    error::RefusalKind,
+    Result,
+    engine::qemu,
     name::VolumeId,
     vm::{Allow, Status, status},
 };
@@ -23,9 +23,10 @@ pub(crate) struct Options {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let (id, size) = (&options.volume, options.size);
-    if let Status::Running(_) = status(&pool, &pool.vm(&id.vm)?)? {
-        let text = format!("{} runs, and its engine is not told yet", id.vm);
-        return Err(Refusal::new(RefusalKind::Unable, text).hint("stop it first").into());
+    let vm = pool.vm(&id.vm)?;
+    if let Status::Running(run) = status(&pool, &vm)? {
+        pool.driver().resize(&vm.volume(&pool, &id.volume)?, size, true)?;
+        return qemu::resize(&run, &id.volume, size);
     }
     let guard = take(&pool, &id.vm, &format!("resize of {}", id.volume), Allow::Stopped)?;
     pool.driver().resize(&guard.vm().volume(&pool, &id.volume)?, size, false)?;

@@ -3,6 +3,9 @@
 use crate::pool::driver::Ending;
 use std::process::ExitStatus;
 
+/// QEMU's reason when its monitor was told to quit.
+pub(super) const FORCED: &str = "host-qmp-quit";
+
 /// What was seen of QEMU's end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
@@ -38,7 +41,7 @@ fn why_cut(seen: Seen<'_>) -> Option<String> {
         (Some(status), Some("guest-shutdown")) if status.success() => None,
         (Some(status), _) if !status.success() => Some(format!("QEMU ended with {status}")),
         (_, Some("guest-panic")) => Some("the guest's kernel panicked".into()),
-        (_, Some("host-qmp-quit")) => Some("it was stopped by force".into()),
+        (_, Some(FORCED)) => Some("it was stopped by force".into()),
         (_, Some("host-signal")) => Some("QEMU was told to end by a signal".into()),
         (_, Some(reason)) => Some(format!("QEMU ended it for the reason {reason}")),
         (_, None) => Some("QEMU ended without a word".into()),
@@ -67,7 +70,7 @@ mod tests {
             (None, 9, "signal: 9"),
             (None, 0, "without a word"),
             (Some("guest-panic"), 0, "panicked"),
-            (Some("host-qmp-quit"), 0, "by force"),
+            (Some(FORCED), 0, "by force"),
             (Some("host-signal"), 0, "by a signal"),
             (Some("guest-reset"), 0, "guest-reset"),
         ] {

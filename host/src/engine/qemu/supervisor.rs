@@ -5,7 +5,7 @@ use super::{
     args::{Host, SANDBOX, Sockets, arguments},
     child::Running,
     control::{ASKER, Control, Happened},
-    ending::{Seen, decide},
+    ending::{FORCED, Seen, decide},
     news::{Failure, News, Report, Request},
     runtime::Runtime,
     told,
@@ -137,7 +137,8 @@ impl<'a> Started<'a> {
     fn settle(self, seen: Seen<'_>, control: &mut Control) {
         let (ending, cut) = decide(seen);
         log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
-        let log = cut.is_some().then(|| self.runtime.log());
+        let failed = cut.is_some() && seen.reason != Some(FORCED);
+        let log = failed.then(|| self.runtime.log());
         let mut report = Report::new(cut, log);
         match vm::release(self.pool, &self.guard, ending) {
             Ok(volumes) => report.tell(&volumes),

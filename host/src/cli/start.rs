@@ -1,0 +1,33 @@
+//! `ebbtide start`.
+
+use super::{Context, out, supervise};
+use ebbtide::{
+    Result, VmName,
+    engine::qemu::{self, Ready},
+    pool::Pool,
+};
+use std::ffi::OsString;
+
+/// Start a VM or a template in the background
+///
+/// It returns when the machine runs; 'ebbtide console' shows what it says. What a template writes becomes its new version
+/// when it shuts down.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The VM or the template
+    name: VmName,
+    /// Further arguments of QEMU
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<OsString>,
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    ready(&context.open()?, &options.name, &options.args)?.go().map(drop)
+}
+
+/// Makes a VM ready to run.
+pub(crate) fn ready(pool: &Pool, name: &VmName, args: &[OsString]) -> Result<Ready> {
+    // Said here, and not by a process that is started for it.
+    pool.vm(name)?;
+    qemu::start(name, supervise::command(pool, name, args)?, &mut out::say)
+}

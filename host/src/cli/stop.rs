@@ -1,0 +1,89 @@
+//! `ebbtide stop`.
+
+use super::{
+    Context,
+    context::{said, take},
+    out, outcome,
+};
+use ebbtide::{
+    Refusal, Result, VmName,
+    engine::qemu::{self, ENGINE, Report, Stop, Stopped},
+    error::RefusalKind,
+    pool::{Pool, driver::Ending},
+    vm::{Allow, Guard, Status, release, status},
+};
+use std::time::Duration;
+
+/// Have a VM shut down, and wait for it
+///
+/// What it wrote to its own disks becomes their new version. One that does not shut down goes on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The VM or the template
+    name: VmName,
+    /// Drop what it wrote
+    #[arg(long)]
+    discard: bool,
+    /// Pull the plug: what it wrote stays uncommitted, for its next start, if it is not dropped
+    #[arg(long)]
+    force: bool,
+    /// How many seconds it may take
+    #[arg(long, value_name = "S", default_value_t = 60, conflicts_with = "force")]
+    timeout: u32,
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    let pool = context.open()?;
+    let name = &options.name;
+    match status(&pool, &pool.vm(name)?)? {
+        Status::Running(run) if run.engine == ENGINE => {
+            let limit = Duration::from_secs(options.timeout.into());
+            let how = Stop { discard: options.discard, force: options.force, limit };
+            match qemu::stop(name, &run, how)? {
+                Stopped::Settled(report) => print(context, name, &report, options.force),
+                Stopped::Unattended => {
+                    let guard = qemu::settle(&pool, name, Duration::from_secs(10))?;
+                    said(guard.said());
+                    settled(context, &pool, &guard, options.discard)
+                }
+            }
+        }
+        Status::Stopped => {
+            out::say(&format!("{name} does not run"));
+            Ok(())
+        }
+        // Refused, or settled.
+        _ => {
+            let guard = take(&pool, name, "stop", Allow::Stopped)?;
+            settled(context, &pool, &guard, options.discard)
+        }
+    }
+}
+
+/// Drops what was written by a VM that nobody was left to stop, if that is wanted.
+fn settled(context: &Context, pool: &Pool, guard: &Guard, discard: bool) -> Result<()> {
+    if !discard {
+        return Ok(());
+    }
+    outcome::print(context, &release(pool, guard, Ending::Discard)?)
+}
+
+/// Says how a VM ended, and what became of its volumes.
+pub(crate) fn print(context: &Context, name: &VmName, report: &Report, forced: bool) -> Result<()> {
+    let outcomes = report.outcomes();
+    if !outcomes.is_empty() {
+        outcome::print(context, &outcomes)?;
+    }
+    if let Some(failure) = &report.failure {
+        return Err(failure.clone().into());
+    }
+    match &report.cut {
+        Some(why) if !forced => {
+            let mut refusal =
+                Refusal::new(RefusalKind::Unable, format!("{name} was cut off: {why}"));
+            refusal.hint = report.log.as_ref().map(|log| format!("its log is {}", log.display()));
+            Err(refusal.into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,48 @@
+//! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
+
+use super::Context;
+use ebbtide::{Error, Result, VmName, engine::qemu, pool::Pool};
+use nix::unistd::{dup2_stdout, setsid};
+use std::{
+    env,
+    ffi::OsString,
+    fs::OpenOptions,
+    io,
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    process::Command,
+};
+
+/// Run a VM, for who started this process
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The VM
+    name: VmName,
+    /// Further arguments of QEMU
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+/// Returns the command that supervises a VM.
+pub(crate) fn command(pool: &Pool, name: &VmName, args: &[OsString]) -> Result<Command> {
+    let doing = "find this program to start it again";
+    let mut command = Command::new(env::current_exe().map_err(Error::doing(doing))?);
+    command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str(), "--"]);
+    command.args(args);
+    Ok(command)
+}
+
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
+    // Out of the terminal's reach. Started by hand it leads a group, and stays where it is.
+    let _ = setsid();
+    let asker = asker().map_err(Error::doing("talk to who started this"))?;
+    qemu::supervise(&context.open()?, &options.name, &options.args, asker)
+}
+
+/// Takes whoever started this out of standard output, which nobody else is to write to.
+fn asker() -> io::Result<UnixStream> {
+    let asker = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // Fails where it is no socket.
+    asker.peer_addr()?;
+    dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    Ok(asker)
+}
