@@ -183,9 +183,10 @@ fn a_rename_onto_another_name_of_the_file_leaves_one() {
 
 /// Fills a file system to the last block.
 fn fill(fs: &LoopFs) {
+    // What was removed is free only then.
+    loopfs::run(std::process::Command::new("sync").arg("--file-system").arg(fs.dir()));
+    let mut file = File::options().write(true).open(fs.dir().join("filler")).unwrap();
     for size in [1 << 20, 4096, 1] {
-        let mut file =
-            File::options().append(true).create(true).open(fs.dir().join("filler")).unwrap();
         while file.write_all(&vec![0x5a; size]).is_ok() && file.sync_data().is_ok() {}
     }
 }
@@ -198,6 +199,8 @@ fn a_full_disk_leaves_no_part_of_a_copy() {
         let large = outside.dir().join("large");
         let mut file = File::create(&large).unwrap();
         (1..=400).for_each(|byte| file.write_all(&vec![byte as u8 | 1; 1 << 20]).unwrap());
+        // Made while there is room for a name.
+        File::create(fs.dir().join("filler")).unwrap();
         store.write_new("image".as_ref(), &vec![7; 1 << 20]).unwrap();
         store.sync_file("image".as_ref()).unwrap();
         let before = names(&fs.dir());
