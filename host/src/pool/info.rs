@@ -91,7 +91,7 @@ impl Pool {
     }
 
     /// Returns the directories of finished snapshots.
-    fn snapshot_dirs(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn snapshot_dirs(&self) -> Result<Vec<PathBuf>> {
         let dir = Path::new(SNAPSHOTS);
         let names = match self.store().names(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -29,6 +29,7 @@ pub use record::{Kind, Record};
 pub use remove::{Removed, remove};
 pub use run::{PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
+pub use snapshot::{Snapshot, SnapshotDisk, snapshot, snapshots};
 pub use status::{Status, status};
 pub use sweep::sweep;
 pub use versions::{
