@@ -27,7 +27,7 @@ use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
 
 /// A fresh pool directory.
-pub trait Place {
+pub(crate) trait Place {
     /// Its driver.
     fn driver(&self) -> &dyn Commit;
     /// Its files.
@@ -41,7 +41,7 @@ pub trait Place {
 }
 
 /// A property.
-pub type Case = fn(&dyn Place);
+pub(crate) type Case = fn(&dyn Place);
 
 /// Gives all cases to another macro, `life::case_name, …`.
 macro_rules! every_case {
@@ -85,21 +85,21 @@ macro_rules! every_case {
 macro_rules! list {
     ($($module:ident::$name:ident),* $(,)?) => {
         /// All properties, with their names.
-        pub const CASES: &[(&str, Case)] = &[$((stringify!($name), $module::$name)),*];
+        pub(crate) const CASES: &[(&str, Case)] = &[$((stringify!($name), $module::$name)),*];
     };
 }
 
 every_case!(list);
 
 /// Returns the place's directories made: one template, `debian`, and two VMs, `work` and `play`.
-pub fn directories(place: &dyn Place) {
+pub(crate) fn directories(place: &dyn Place) {
     for dir in ["vm-templates", "vm-templates/debian", "appvms", "appvms/work", "appvms/play"] {
         place.store().make_dir(Path::new(dir)).unwrap();
     }
 }
 
 /// Returns a volume, `debian:root` in `vm-templates/debian`.
-pub fn volume(dir: &str, name: &str, role: Role) -> Volume {
+pub(crate) fn volume(dir: &str, name: &str, role: Role) -> Volume {
     let vm = Path::new(dir).file_name().unwrap().to_str().unwrap();
     let files = Files::new(Path::new(dir), name.parse().unwrap());
     let source = role
@@ -116,41 +116,41 @@ pub fn volume(dir: &str, name: &str, role: Role) -> Volume {
 }
 
 /// Returns the root of the template.
-pub fn template() -> Volume {
+pub(crate) fn template() -> Volume {
     volume("vm-templates/debian", "root", Role::Origin)
 }
 
 /// Returns the disk of VM `work` that is kept.
-pub fn private() -> Volume {
+pub(crate) fn private() -> Volume {
     volume("appvms/work", "private", Role::Origin)
 }
 
 /// Returns the root of VM `work`, which is the template's.
-pub fn app_root() -> Volume {
+pub(crate) fn app_root() -> Volume {
     volume("appvms/work", "root", Role::Snapshot { of: debian_root() })
 }
 
 /// Returns `debian:root`.
-pub fn debian_root() -> VolumeId {
+pub(crate) fn debian_root() -> VolumeId {
     "debian:root".parse().unwrap()
 }
 
 /// Starts a volume, writes these bytes at its beginning, and stops it.
-pub fn run(place: &dyn Place, volume: &Volume, bytes: &[u8]) -> Outcome {
+pub(crate) fn run(place: &dyn Place, volume: &Volume, bytes: &[u8]) -> Outcome {
     start(place, volume);
     place.write(&volume.files.dirty(), 0, bytes);
     place.driver().stop(volume, Ending::Commit).unwrap()
 }
 
 /// Starts a volume, read-only when it is another's.
-pub fn start(place: &dyn Place, volume: &Volume) -> Disk {
+pub(crate) fn start(place: &dyn Place, volume: &Volume) -> Disk {
     let disk = place.driver().start(volume, Access::Shared).unwrap();
     assert_eq!(disk.id, volume.id);
     disk
 }
 
 /// Returns what a commit kept its predecessor as.
-pub fn kept(outcome: Outcome) -> Revision {
+pub(crate) fn kept(outcome: Outcome) -> Revision {
     match outcome {
         Outcome::Committed(Some(revision)) => revision,
         other => panic!("a kept predecessor was wanted, found {other:?}"),
@@ -158,18 +158,18 @@ pub fn kept(outcome: Outcome) -> Revision {
 }
 
 /// Returns the numbers of the kept versions.
-pub fn numbers(place: &dyn Place, volume: &Volume) -> Vec<u64> {
+pub(crate) fn numbers(place: &dyn Place, volume: &Volume) -> Vec<u64> {
     let state = place.driver().state(volume).unwrap();
     state.revisions.iter().filter_map(|(revision, _)| revision.number).collect()
 }
 
 /// Returns the first four bytes of the current version.
-pub fn current(place: &dyn Place, volume: &Volume) -> Vec<u8> {
+pub(crate) fn current(place: &dyn Place, volume: &Volume) -> Vec<u8> {
     place.read(&volume.files.clean(), 0, 4)
 }
 
 /// Returns the names in a volume's directory, without locks.
-pub fn names_beside(place: &dyn Place, volume: &Volume) -> Vec<String> {
+pub(crate) fn names_beside(place: &dyn Place, volume: &Volume) -> Vec<String> {
     let names = place.store().names(&volume.files.dir).unwrap().into_iter();
     names.map(|name| name.into_string().unwrap()).filter(|name| !name.ends_with(".lock")).collect()
 }

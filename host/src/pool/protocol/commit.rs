@@ -30,7 +30,7 @@ pub fn plan(
         return Ok(Plan::new(vec![sync_dir(volume)], Outcome::Unchanged));
     };
     if seen.is_unwritten(marker) {
-        return Ok(Plan::new(put_back(volume, seen), Outcome::Unchanged));
+        return Ok(put_back(volume, seen, Outcome::Unchanged));
     }
     let from = volume.files.dirty();
     let mut steps = Vec::new();
@@ -54,18 +54,18 @@ fn is_marked(time: SystemTime) -> bool {
     time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since < Duration::from_secs(1))
 }
 
-/// Returns the steps that end a start after which nothing was written: the dirty image is the next one again.
+/// Plans the end of a start after which nothing was written: the dirty image is the next one again.
 ///
 /// It gets the time of the clean image last, and after its old name is durably gone: a dirty image with that time would
 /// count as written, and a commit of it would push out a version for nothing.
-pub(super) fn put_back(volume: &Volume, seen: &Seen) -> Vec<Step> {
+pub(super) fn put_back<T>(volume: &Volume, seen: &Seen, outcome: T) -> Plan<T> {
     let (dirty, precache) = (volume.files.dirty(), volume.files.precache());
     match seen.clean {
-        Some(clean) if !seen.precaching && !seen.precache_is_current() => vec![
-            Step::Rename { from: dirty, to: precache.clone() },
-            sync_dir(volume),
-            Step::SetModified { path: precache, time: clean.modified },
-        ],
-        _ => vec![Step::Remove(dirty), sync_dir(volume)],
+        Some(clean) if !seen.precaching && !seen.precache_is_current() => Plan {
+            steps: vec![Step::Rename { from: dirty, to: precache.clone() }, sync_dir(volume)],
+            afterwards: vec![Step::SetModified { path: precache, time: clean.modified }],
+            outcome,
+        },
+        _ => Plan::new(vec![Step::Remove(dirty), sync_dir(volume)], outcome),
     }
 }

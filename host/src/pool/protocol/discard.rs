@@ -21,16 +21,13 @@ pub fn plan(
     if seen.dirty.is_none() {
         return Ok(Plan::new(vec![sync_dir(volume)], false));
     }
-    let leftover = seen.leftover(&volume.retention);
-    let mut steps: Vec<Step> = leftover
-        .map(|revision| Step::Remove(volume.files.path(&FileKind::Revision(revision))))
-        .into_iter()
-        .collect();
-    let unwritten = seen.is_unwritten(marker);
-    if unwritten {
-        steps.extend(put_back(volume, seen));
+    let mut plan = if seen.is_unwritten(marker) {
+        put_back(volume, seen, false)
     } else {
-        steps.extend([Step::Remove(volume.files.dirty()), sync_dir(volume)]);
+        Plan::new(vec![Step::Remove(volume.files.dirty()), sync_dir(volume)], true)
+    };
+    if let Some(revision) = seen.leftover(&volume.retention) {
+        plan.steps.insert(0, Step::Remove(volume.files.path(&FileKind::Revision(revision))));
     }
-    Ok(Plan::new(steps, !unwritten))
+    Ok(plan)
 }

@@ -86,11 +86,12 @@ fn kept(volume: &Volume, seen: &Seen, marker: Option<SystemTime>) -> Result<Plan
         return Ok(Plan::new(vec![sync_dir(volume)], attach(dirty.size)));
     }
     let mut steps = Vec::new();
-    let clean = match (seen.clean, seen.source, &volume.source) {
-        (Some(clean), ..) => clean,
-        (None, Some(source), Some(from)) => {
-            steps.push(Step::Link { from: from.clean(), to: volume.files.clean() });
-            source
+    let (clean, from, first) = match (seen.clean, seen.source, &volume.source) {
+        (Some(clean), ..) => (clean, volume.files.clean(), None),
+        (None, Some(source), Some(files)) => {
+            // From now on it is its own, also when nothing is written: a cut right after it is a start and a stop.
+            let link = Step::Link { from: files.clean(), to: volume.files.clean() };
+            (source, files.clean(), Some(link))
         }
         (None, None, Some(_)) => return Err(no_source(volume)),
         (None, _, None) => return Err(no_version(volume)),
@@ -107,9 +108,10 @@ fn kept(volume: &Volume, seen: &Seen, marker: Option<SystemTime>) -> Result<Plan
         }
         steps.extend(clear(volume, seen, "start"));
         let aside = volume.files.aside("start");
-        steps.push(Step::CloneImage { from: volume.files.clean(), to: aside.clone() });
+        steps.push(Step::CloneImage { from, to: aside.clone() });
         steps.extend(mark(&aside));
         steps.push(Step::SyncFile(aside.clone()));
+        steps.extend(first);
         steps.push(Step::Rename { from: aside, to: path.clone() });
     }
     steps.push(sync_dir(volume));

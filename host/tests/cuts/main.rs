@@ -1,0 +1,14 @@
+//! Every command that changes a volume, ended before each of its changes: the process killed, the power cut, the change
+//! failed. Old or new, bit for bit, no version lost, nothing left over, and the command can be repeated.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+#[path = "../contract/mod.rs"]
+#[macro_use]
+mod contract;
+mod acts;
+mod counts;
+mod faults;
+mod model;
+mod power;
+mod world;

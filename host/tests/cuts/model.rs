@@ -1,0 +1,1 @@
+//! Random commands and cuts against a small model.
