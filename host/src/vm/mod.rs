@@ -4,6 +4,7 @@
 
 mod aside;
 mod copy;
+mod export;
 mod guard;
 mod image;
 mod life;
@@ -21,6 +22,7 @@ mod versions;
 mod volumes;
 
 pub use copy::clone;
+pub use export::export;
 pub use guard::{Allow, Guard};
 pub use life::{precache, prepare, release};
 pub use list::{Listed, Listing, list, look};

@@ -1,8 +1,8 @@
 //! The end of a VM.
 
-use super::{Allow, Guard, Kind, record, sweep};
+use super::{Allow, Guard, Kind, Vm, record, sweep};
 use crate::{
-    error::{Refusal, RefusalKind, Result},
+    error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{
         Pool,
@@ -10,6 +10,7 @@ use crate::{
         step::{self, Step},
         store::Unseen,
     },
+    volume::{FileKind, files::read_name},
 };
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub struct Removed {
 /// where this one was cut.
 ///
 /// # Errors
-/// It runs, or is the template of others.
+/// It runs, is the template of others, or a version of it is exported.
 pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
     let lock = pool.lock()?;
     let mut removed = Removed { said: sweep::asides(pool, &lock)?, ..Removed::default() };
@@ -48,6 +49,7 @@ pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
     }
     let guard = Guard::take(pool, name, "remove", Allow::Stopped)?;
     removed.said.extend_from_slice(guard.said());
+    refuse_exported(pool, guard.vm())?;
     let steps = [
         Step::Rename { from: vm.dir.join(record::FILE), to: vm.dir.join(REMOVING) },
         Step::SyncDir(vm.dir.clone()),
@@ -55,6 +57,19 @@ pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
     step::apply(&steps, pool.store(), &mut Unseen)?;
     removed.left = sweep::clear(pool, &vm.dir)?;
     Ok(removed)
+}
+
+/// Refuses to remove a VM of which somebody reads a version. The pool is locked, so no export begins meanwhile.
+fn refuse_exported(pool: &Pool, vm: &Vm) -> Result<()> {
+    let names = pool.store().names(&vm.dir);
+    for name in names.map_err(Error::doing(format!("list {}", vm.dir.display())))? {
+        if let Some((volume, FileKind::Export(id))) = name.to_str().and_then(read_name) {
+            let text = format!("{0} cannot be removed: {0}:{volume} is exported", vm.name);
+            let hint = format!("run 'ebbtide volume export-end {}:{volume} {id}' first", vm.name);
+            return Err(Refusal::new(RefusalKind::Busy, text).hint(hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to remove a template from which VMs boot, or may.

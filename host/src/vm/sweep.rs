@@ -75,9 +75,17 @@ pub(super) fn removals(
     for kind in [Kind::Template, Kind::AppVm] {
         for name in pool.names_of(kind)? {
             let dir = Path::new(kind.directory()).join(&name);
-            if let Some(left) = finish_removal(pool, &dir, pool_is_locked)? {
-                let text = format!("the removal of {name} was finished");
-                finished.push((name, sentence(text, &left), left));
+            match finish_removal(pool, &dir, pool_is_locked) {
+                Ok(None) => {}
+                Ok(Some(left)) => {
+                    let text = format!("the removal of {name} was finished");
+                    finished.push((name, sentence(text, &left), left));
+                }
+                // Others are not kept from their work by an export that nobody ends.
+                Err(Error::Refused(refusal)) => {
+                    log::warn!("the removal of {name} is not finished: {refusal}");
+                }
+                Err(error) => return Err(error),
             }
         }
     }

@@ -6,6 +6,7 @@ use ebbtide::{
     error::{Refusal, RefusalKind},
     name::VolumeId,
     pool::{Pool, driver::Volume},
+    vm,
     volume::FileKind,
 };
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
             .hint("give a name that is free")
             .into());
     }
-    let (id, path) = pool.driver().export(&volume)?;
+    let (id, path) = vm::export(&pool, &options.volume)?;
     if let Some(file) = &options.file {
         let copied = copy(&pool, &volume, id, file);
         let ended = pool.driver().export_end(&volume, id);

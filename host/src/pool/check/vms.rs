@@ -8,6 +8,7 @@ use super::{
 use crate::{
     name::VmName,
     vm::record::{Kind, Record},
+    volume::FileKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,15 @@ use std::{
 /// Looks at one VM's directory, but for its images.
 pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     if vm.entry(super::REMOVING).is_some() {
-        found.push(settle(&vm.dir, Problem::RemovalCutShort));
+        let is_exported = vm.images().any(|(_, part, _)| matches!(part, FileKind::Export(_)));
+        found.push(match is_exported {
+            true => human(
+                &vm.dir,
+                Problem::RemovalCutShort,
+                "remove the exports in it when nobody reads them, then repair again",
+            ),
+            false => settle(&vm.dir, Problem::RemovalCutShort),
+        });
     } else {
         record(vm, found);
     }
