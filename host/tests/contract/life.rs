@@ -202,9 +202,24 @@ pub(super) fn a_next_image_of_an_old_version_is_not_taken(place: &dyn Place) {
     let first = kept(run(place, &private, b"one."));
     type Change<'a> = &'a dyn Fn();
     let changes: [(Change<'_>, &[u8]); 4] = [
-        (&|| drop(run(place, &private, b"two.")), b"two."),
-        (&|| drop(place.driver().import(&private, &other, &mut Unseen).unwrap()), b"new."),
-        (&|| drop(place.driver().revert(&private, newest(place, &private)).unwrap()), b"two."),
+        (
+            &|| {
+                run(place, &private, b"two.");
+            },
+            b"two.",
+        ),
+        (
+            &|| {
+                place.driver().import(&private, &other, &mut Unseen).unwrap();
+            },
+            b"new.",
+        ),
+        (
+            &|| {
+                place.driver().revert(&private, newest(place, &private)).unwrap();
+            },
+            b"two.",
+        ),
         (&|| place.driver().resize(&private, Bytes::mib(2), false).unwrap(), b"two."),
     ];
     for (change, wanted) in changes {

@@ -3,10 +3,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-#[path = "../contract/mod.rs"]
-#[macro_use]
-mod contract;
 mod acts;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod counts;
 mod faults;
 mod model;
