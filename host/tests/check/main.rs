@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod cuts;
 mod tree;
 
 use ebbtide::pool::{
