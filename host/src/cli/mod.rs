@@ -8,6 +8,7 @@ mod completions;
 mod console;
 mod context;
 mod engine;
+mod export_config;
 mod failure;
 mod human;
 mod logging;
@@ -72,6 +73,7 @@ enum Verb {
     Start(start::Options),
     Stop(stop::Options),
     Console(console::Options),
+    ExportConfig(export_config::Options),
     Completions(completions::Options),
     #[command(hide = true)]
     Manual(manual::Options),
@@ -120,6 +122,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Start(options) => start::run(context, options),
         Verb::Stop(options) => stop::run(context, options),
         Verb::Console(options) => console::run(context, options),
+        Verb::ExportConfig(options) => export_config::run(context, options),
         Verb::Completions(options) => completions::run(context, options),
         Verb::Manual(options) => manual::run(context, options),
         Verb::Precache(options) => background::run(context, options),

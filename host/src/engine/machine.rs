@@ -2,11 +2,15 @@
 
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
-    pool::{Pool, driver::Disk},
+    pool::{
+        Pool,
+        driver::{Access, Disk, Volume},
+    },
     vm::{
         Vm,
         record::{Engine, Network},
     },
+    volume::Role,
 };
 use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
@@ -91,6 +95,27 @@ impl Machine {
 pub fn of(pool: &Pool, vm: &Vm, disks: Vec<Disk>) -> Result<Machine> {
     let record = &vm.record;
     Machine::new(vm.name.as_str(), record.uuid, &record.engine, boot(pool, vm)?, disks)
+}
+
+/// Returns the disks that a VM has once its volumes are started, whether they are or not.
+///
+/// # Errors
+/// The template is not there, or a file cannot be looked at.
+pub fn disks(pool: &Pool, vm: &Vm) -> Result<Vec<Disk>> {
+    let disk = |volume: Volume| {
+        let read_only =
+            matches!(volume.role, Role::Snapshot { .. }) && vm.root_access() == Access::Shared;
+        let file = if read_only { volume.files.clean() } else { volume.files.dirty() };
+        let size = match volume.role {
+            Role::Volatile => volume.size,
+            _ => {
+                let state = pool.driver().state(&volume)?;
+                state.dirty.or(state.current).map_or(volume.size, |version| version.size)
+            }
+        };
+        Ok(Disk { path: pool.store().real(&file), id: volume.id, read_only, size })
+    };
+    vm.volumes(pool)?.into_iter().map(disk).collect()
 }
 
 /// Returns what a VM boots: the kernel beside the root that it boots from, if there is one. The command line is the
