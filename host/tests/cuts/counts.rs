@@ -31,7 +31,7 @@ fn each_command_takes_so_many_operations() {
         let case = CASES.iter().find(|case| case.name == *name).unwrap();
         let world = World::new();
         (case.given)(&world);
-        world.store.take_log();
+        let _ = world.store.take_log();
         (case.act)(&world).unwrap();
         let log = world.store.take_log();
         let found = log.iter().filter(|change| change.starts_with("sync_")).count();
@@ -46,7 +46,7 @@ fn start_and_commit_take_as_many_operations_for_any_size() {
         if size > private().size {
             world.driver.resize(&private(), size, false).unwrap();
         }
-        world.store.take_log();
+        let _ = world.store.take_log();
         let before = world.store.looks();
         world.driver.start(&private(), Access::Shared).unwrap();
         for offset in [0, size.0 / 2, size.0 - 1] {
