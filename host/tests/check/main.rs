@@ -236,6 +236,17 @@ const DAMAGES: &[Damage] = &[
         &[("own-content", "appvms/work/root.img"), ("own-content", "appvms/play/root-dirty.img")],
     ),
     // Versions.
+    note(
+        |tree| {
+            tree.link(
+                "vm-templates/debian/root.img",
+                "vm-templates/debian/root.img.3@2026-11-20T12:00:00Z",
+            );
+            let pins = "kind = \"template\"\n[pins.root]\ngood = 3\n";
+            tree.record("vm-templates/debian", 1, pins);
+        },
+        &[],
+    ),
     mended(
         |tree| {
             tree.link(
