@@ -2,7 +2,10 @@
 //! when it cannot?
 
 use crate::{
-    debian::{boots_writes_and_forgets, is_up_on_dmroot, keeps_a_writable_root},
+    debian::{
+        ENCRYPT, forgets_the_root_and_keeps_homes, grows, keeps_a_writable_root, with_homes,
+        with_writable_root,
+    },
     machine::{debian, small_root},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
@@ -12,21 +15,19 @@ use vmtest::{Disk, Ending, Image, Qemu, Result, Size, Vm, require};
 /// Longer than a screen is shown.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Encrypted at its second start: what is in no list is loaded when the kernel asks for it, ciphers here, and
+/// the root's own mkfs has formatted the private disk.
 #[test]
-fn process_1_boots_writes_and_forgets() -> Result<()> {
-    boots_writes_and_forgets(&require!(Image::named("debian-boot")), "/dev/vda")
-}
-
-#[test]
-fn a_writable_root_is_kept_with_process_1() -> Result<()> {
-    keeps_a_writable_root(&require!(Image::named("debian-boot")))
-}
-
-#[test]
-fn process_1_leaves_nothing_of_the_initramfs() -> Result<()> {
+fn process_1_forgets_the_root_and_keeps_homes_and_leaves_nothing_of_the_initramfs() -> Result<()> {
     let image = require!(Image::named("debian-boot"));
-    let vm = require!(debian(&image).start());
-    is_up_on_dmroot(&vm)?;
+    let mut vm = require!(with_homes(&image).start());
+    forgets_the_root_and_keeps_homes(&mut vm, &image, ENCRYPT, |vm| {
+        assert!(vm.run("dmsetup table")?.contains("crypt"), "nothing is encrypted");
+        has_left_nothing_of_the_initramfs(vm)
+    })
+}
+
+fn has_left_nothing_of_the_initramfs(vm: &Vm) -> Result<()> {
     // The files of an initramfs are pages that cannot be evicted, MiBs of them.
     let kept = vm.run("sed -n 's/^Unevictable: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")?;
     assert!(kept.parse::<u64>().is_ok_and(|kib| kib < 1024), "{kept} KiB");
@@ -37,28 +38,34 @@ fn process_1_leaves_nothing_of_the_initramfs() -> Result<()> {
     assert_eq!(vm.run("test -e /run/ebbtide/ready && findmnt -no FSTYPE /run")?, "tmpfs");
     assert_eq!(vm.run("findmnt -no FSTYPE /dev")?, "devtmpfs");
     assert_eq!(vm.try_run("findmnt /sysroot")?.status, 1);
+    reads_its_arguments_in_a_container(vm)
+}
+
+/// In a container nothing is an initramfs, and the arguments are somebody's.
+fn reads_its_arguments_in_a_container(vm: &Vm) -> Result<()> {
+    let said = vm.run("unshare --pid --fork ebbtide-init --version")?;
+    assert!(said.starts_with("ebbtide-init "), "{said}");
+    let said = vm.try_run("unshare --pid --fork ebbtide-init boot")?;
+    assert!(said.text().contains("found a root that is not one"), "{}", said.text());
     Ok(())
 }
 
-/// What is in no list: ciphers, which the kernel asks for, and a disk that the root's own mkfs formats.
+/// With a module in its list that is nowhere, which is a warning, and with file systems in no list, which the
+/// kernel asks process 1's program for as they are met.
 #[test]
-fn process_1_encrypts_and_mounts_what_is_kept() -> Result<()> {
+fn a_writable_root_is_kept_and_grows_with_process_1_that_misses_a_module() -> Result<()> {
     let image = require!(Image::named("debian-boot"));
-    let machine =
-        debian(&image).private(Disk::empty(Size::mib(256)).kept()).cmdline("ebbtide.encrypt=yes");
+    let list = "no-such\nvirtio-pci\nvirtio_blk\ndm_mod\ndm_snapshot\next4\n";
+    let with = Added::to(&image, &[("etc/ebbtide/modules", Content::Text(list))]);
+    let machine = with_writable_root(&image)
+        .initrd(&with.initrd)
+        .cmdline("rootfstype=squashfs,overlay,ext4 rootflags=noatime");
     let mut vm = require!(machine.start());
-    is_up(&vm)?;
-    assert!(vm.run("dmsetup table")?.contains("crypt"), "nothing is encrypted");
-    vm.run("findmnt -n /rw && echo kept > /rw/kept && sync")?;
-    vm.power_cycle()?;
-    is_up(&vm)?;
-    assert_eq!(vm.run("cat /rw/kept")?, "kept");
-    Ok(())
-}
-
-fn is_up(vm: &Vm) -> Result<()> {
-    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
-    assert_eq!(state.text(), "running", "the system is not whole");
+    vm.expect_console(
+        "ebbtide: module no-such: wanted it in modules.dep or modules.builtin; found none",
+    )?;
+    keeps_a_writable_root(&mut vm, "vda", grows)?;
+    vm.run("grep -q '^squashfs ' /proc/modules && grep -q '^overlay ' /proc/modules")?;
     Ok(())
 }
 
@@ -177,18 +184,6 @@ fn without_a_shell_the_power_goes_off() -> Result<()> {
 }
 
 #[test]
-fn a_module_that_nobody_misses_is_a_warning() -> Result<()> {
-    let image = require!(Image::named("debian-boot"));
-    let list = "no-such\nvirtio-pci\nvirtio_blk\ndm_mod\ndm_snapshot\next4\n";
-    let with = Added::to(&image, &[("etc/ebbtide/modules", Content::Text(list))]);
-    let vm = require!(debian(&image).initrd(&with.initrd).start());
-    vm.expect_console(
-        "ebbtide: module no-such: wanted it in modules.dep or modules.builtin; found none",
-    )?;
-    is_up_on_dmroot(&vm)
-}
-
-#[test]
 fn a_module_that_is_damaged_is_on_the_screen_with_what_misses_it() -> Result<()> {
     let image = require!(Image::named("debian-boot"));
     let module = module(&image, "virtio_blk.ko");
@@ -221,42 +216,6 @@ fn a_root_that_is_no_file_system_is_named() -> Result<()> {
         ],
     )?;
     ends(&vm, &Ending::PoweredOff)
-}
-
-/// The kernel asks process 1's program for what is not loaded at every boot.
-#[test]
-fn a_file_system_is_loaded_when_it_is_met() -> Result<()> {
-    let image = require!(Image::named("debian-boot"));
-    let machine = debian(&image).cmdline("rootfstype=squashfs,overlay,ext4 rootflags=noatime");
-    let vm = require!(machine.start());
-    is_up_on_dmroot(&vm)?;
-    vm.run("grep -q '^squashfs ' /proc/modules && grep -q '^overlay ' /proc/modules")?;
-    Ok(())
-}
-
-#[test]
-fn boot_is_refused_in_a_system_that_runs() -> Result<()> {
-    let vm = require!(crate::machine::stage(&require!(Image::named("stage"))).start());
-    let reply = vm.try_run("ebbtide-init boot")?;
-    assert_eq!(reply.status, 1);
-    let said = reply.text();
-    assert!(
-        said.contains("boot: wanted to be process 1 of an initramfs; found process "),
-        "{said}"
-    );
-    Ok(())
-}
-
-/// In a container: nothing there is an initramfs, and the arguments are somebody's.
-#[test]
-fn process_1_of_a_container_reads_its_arguments() -> Result<()> {
-    let image = require!(Image::named("debian-boot"));
-    let vm = require!(debian(&image).start());
-    let said = vm.run("unshare --pid --fork ebbtide-init --version")?;
-    assert!(said.starts_with("ebbtide-init "), "{said}");
-    let said = vm.try_run("unshare --pid --fork ebbtide-init boot")?;
-    assert!(said.text().contains("found a root that is not one"), "{}", said.text());
-    Ok(())
 }
 
 fn no_volatile(image: &Image) -> Qemu {

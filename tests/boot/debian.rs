@@ -1,74 +1,134 @@
-//! Debian 12, with each way to build an initramfs: does it boot, forget, and look right to udev?
+//! Debian 12, with each way to build an initramfs: does it boot, forget, keep, grow, and look right to udev?
 
-use crate::machine::{MAPPED, debian, sha256, with_script};
-use vmtest::{Disk, Ending, Image, Result, Size, Vm, require};
+use crate::{
+    machine::{MAPPED, debian, sha256, with_script},
+    mounts::{has_kept, shuts_down_cleanly, what_is_kept_is_mounted, writes_at_home},
+    watch::wait_for_journal,
+};
+use vmtest::{Disk, Ending, Image, Qemu, Result, Size, Vm, require};
+
+pub(crate) const ENCRYPT: &str = "ebbtide.encrypt=yes";
 
 #[test]
-fn initramfs_tools_boots_writes_and_forgets() -> Result<()> {
-    boots_writes_and_forgets(&require!(Image::named("debian-initramfs-tools")), "/dev/vda")
+fn initramfs_tools_forgets_the_root_and_keeps_homes() -> Result<()> {
+    let image = require!(Image::named("debian-initramfs-tools"));
+    let mut vm = require!(with_homes(&image).start());
+    forgets_the_root_and_keeps_homes(&mut vm, &image, ENCRYPT, |_| Ok(()))
 }
 
 #[test]
-fn dracut_with_systemd_boots_writes_and_forgets() -> Result<()> {
-    boots_writes_and_forgets(&require!(Image::named("debian-dracut-systemd")), "/dev/vda")
+fn dracut_with_systemd_forgets_the_root_and_keeps_homes() -> Result<()> {
+    let image = require!(Image::named("debian-dracut-systemd"));
+    let mut vm = require!(with_homes(&image).start());
+    forgets_the_root_and_keeps_homes(&mut vm, &image, "", |_| Ok(()))
 }
 
 #[test]
-fn dracut_without_systemd_boots_writes_and_forgets() -> Result<()> {
-    boots_writes_and_forgets(&require!(Image::named("debian-dracut")), "/dev/vda")
+fn dracut_without_systemd_forgets_the_root_and_keeps_homes() -> Result<()> {
+    let image = require!(Image::named("debian-dracut"));
+    let mut vm = require!(with_homes(&image).start());
+    forgets_the_root_and_keeps_homes(&mut vm, &image, ENCRYPT, |_| Ok(()))
 }
 
+/// On a host that does not empty the volatile disk: udev has seen the old partitions when we come.
 #[test]
-fn a_root_in_a_gpt_partition_boots_writes_and_forgets() -> Result<()> {
-    boots_writes_and_forgets(&require!(Image::named("debian-gpt")), "/dev/vda2")
-}
-
-/// A host that does not empty the volatile disk: udev has seen the old partitions when we come.
-#[test]
-fn an_old_table_under_udev_is_replaced() -> Result<()> {
+fn a_root_in_a_gpt_partition_is_forgotten_with_an_old_table_under_udev() -> Result<()> {
     let image = require!(Image::named("debian-gpt"));
-    let machine = vmtest::Qemu::boot(&image)
+    let before = sha256(&image.root());
+    let machine = Qemu::boot(&image)
         .root(Disk::read_only(image.root()))
         .volatile(Disk::empty(Size::gib(2)).kept());
     let mut vm = require!(machine.start());
     is_up_on_dmroot(&vm)?;
-    vm.run("echo written > /root/new && sync")?;
+    is_over(&vm, "/dev/vda2")?;
+    udev_sees_the_devices_as_they_are(&vm)?;
+    writes_to_the_root(&vm)?;
     vm.power_cycle()?;
+
     is_up_on_dmroot(&vm)?;
     vm.run("dmesg | grep -q 'forget partition 2 of vdb'")?;
-    assert_eq!(vm.try_run("test -e /root/new")?.status, 1, "a file came back");
-    udev_sees_the_devices_as_they_are(&vm)
-}
-
-pub(crate) fn boots_writes_and_forgets(image: &Image, origin: &str) -> Result<()> {
-    let before = sha256(&image.root());
-    let mut vm = require!(debian(image).start());
-    is_up_on_dmroot(&vm)?;
-    assert!(vm.run("dmsetup table dmroot")?.contains(" N 8"));
-    let origin_number = vm.run(&format!("lsblk -dno MAJ:MIN {origin}"))?;
-    assert!(vm.run("dmsetup deps dmroot")?.contains(&origin_number.trim().replace(':', ", ")));
+    has_forgotten(&vm)?;
     udev_sees_the_devices_as_they_are(&vm)?;
-
-    vm.run("echo written > /root/new && sync")?;
-    let package =
-        vm.run("dpkg --purge --force-depends procps 2>&1 && sync; dpkg -s procps 2>&1; true")?;
-    assert!(package.contains("not installed"), "{package}");
-    vm.power_cycle()?;
-
-    is_up_on_dmroot(&vm)?;
-    assert_eq!(vm.try_run("test -e /root/new")?.status, 1, "a file came back");
-    assert!(vm.run("dpkg -s procps")?.contains("Status: install ok installed"));
-    vm.power_off()?;
+    vm.pull_the_plug();
     vm.kernel_log_is_clean()?;
     assert_eq!(sha256(&image.root()), before, "the root image was written to");
     Ok(())
 }
 
-/// Multi-user, nothing failed, the root writable on our device, swap on.
-pub(crate) fn is_up_on_dmroot(vm: &Vm) -> Result<()> {
+pub(crate) fn with_homes(image: &Image) -> Qemu {
+    debian(image).private(Disk::empty(Size::mib(256)))
+}
+
+/// What each initramfs is there for, in two starts: a plain one that is cut, and one with these words more on
+/// the command line (encryption, if any), at which `more` is looked at, and which shuts down.
+pub(crate) fn forgets_the_root_and_keeps_homes(
+    vm: &mut Vm,
+    image: &Image,
+    second: &str,
+    more: fn(&Vm) -> Result<()>,
+) -> Result<()> {
+    let before = sha256(&image.root());
+    is_up_on_dmroot(vm)?;
+    is_over(vm, "/dev/vda")?;
+    assert!(vm.run("dmsetup table dmroot")?.contains(" N 8"), "the store cannot fill");
+    udev_sees_the_devices_as_they_are(vm)?;
+    what_is_kept_is_mounted(vm)?;
+    writes_to_the_root(vm)?;
+    writes_at_home(vm)?;
+    vm.power_cycle_as(|machine| machine.cmdline(second))?;
+
+    if second.contains(ENCRYPT) {
+        is_up(vm)?;
+        udev_sees_the_encrypted_devices_as_they_are(vm)?;
+    } else {
+        is_up_on_dmroot(vm)?;
+    }
+    has_forgotten(vm)?;
+    what_is_kept_is_mounted(vm)?;
+    has_kept(vm)?;
+    // The unit of an initramfs lends its state to the one of the same name, so it is the log that tells.
+    let times = vm.run("dmesg | grep -c 'ebbtide: .* is mounted at /rw'")?;
+    assert_eq!(times, "1", "the running system did it again");
+    more(vm)?;
+    shuts_down_cleanly(vm)?;
+    assert_eq!(sha256(&image.root()), before, "the root image was written to");
+    Ok(())
+}
+
+/// The mapped root lies on this device.
+fn is_over(vm: &Vm, origin: &str) -> Result<()> {
+    let number = vm.run(&format!("lsblk -dno MAJ:MIN {origin}"))?;
+    let below = vm.run("dmsetup deps dmroot")?;
+    assert!(below.contains(&number.trim().replace(':', ", ")), "{origin}: {below}");
+    Ok(())
+}
+
+/// A file, and a package less.
+fn writes_to_the_root(vm: &Vm) -> Result<()> {
+    vm.run("echo written > /root/new && sync")?;
+    let package =
+        vm.run("dpkg --purge --force-depends procps 2>&1 && sync; dpkg -s procps 2>&1; true")?;
+    assert!(package.contains("not installed"), "{package}");
+    Ok(())
+}
+
+fn has_forgotten(vm: &Vm) -> Result<()> {
+    assert_eq!(vm.try_run("test -e /root/new")?.status, 1, "a file came back");
+    assert!(vm.run("dpkg -s procps")?.contains("Status: install ok installed"));
+    Ok(())
+}
+
+/// Multi-user, nothing failed.
+pub(crate) fn is_up(vm: &Vm) -> Result<()> {
     vm.expect_console("ebbtide: step 1/")?;
     let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
     assert_eq!(state.text(), "running", "the system is not whole");
+    Ok(())
+}
+
+/// The same, the root writable on our device, swap on.
+pub(crate) fn is_up_on_dmroot(vm: &Vm) -> Result<()> {
+    is_up(vm)?;
     assert_eq!(vm.run("findmnt -no SOURCE /")?, "/dev/mapper/dmroot");
     assert!(vm.run("findmnt -no OPTIONS /")?.starts_with("rw"));
     assert!(vm.run("cat /proc/swaps")?.contains("/dev/vdb1"));
@@ -97,22 +157,8 @@ fn udev_sees_the_devices_as_they_are(vm: &Vm) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn initramfs_tools_boots_with_encryption() -> Result<()> {
-    boots_with_encryption(&require!(Image::named("debian-initramfs-tools")))
-}
-
-#[test]
-fn dracut_without_systemd_boots_with_encryption() -> Result<()> {
-    boots_with_encryption(&require!(Image::named("debian-dracut")))
-}
-
 /// The root has its links, the swap area has those of one, and the store has none, in clear or not.
-fn boots_with_encryption(image: &Image) -> Result<()> {
-    let vm = require!(debian(image).cmdline("ebbtide.encrypt=yes").start());
-    vm.expect_console("ebbtide: step 1/")?;
-    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
-    assert_eq!(state.text(), "running", "the system is not whole");
+fn udev_sees_the_encrypted_devices_as_they_are(vm: &Vm) -> Result<()> {
     vm.run("touch /root/before-the-trigger && sync")?;
     for action in ["change", "add"] {
         vm.run(&format!("udevadm trigger --action={action} && udevadm settle"))?;
@@ -141,35 +187,73 @@ fn boots_with_encryption(image: &Image) -> Result<()> {
             assert_eq!(vm.run(&unit)?, "active");
         }
     }
-    vm.power_off()?;
-    assert!(!vm.console().contains("FAILED"), "a unit failed at the end");
-    vm.kernel_log_is_clean()
+    Ok(())
 }
 
+/// In a partition, which is not ours to enlarge: what is needed is said, and then done.
 #[test]
-fn a_writable_root_is_kept_with_initramfs_tools() -> Result<()> {
-    keeps_a_writable_root(&require!(Image::named("debian-initramfs-tools")))
+fn a_writable_root_is_kept_and_has_its_partition_with_initramfs_tools() -> Result<()> {
+    let image = require!(Image::named("debian-gpt"));
+    let mut vm = require!(with_writable_root(&image).start());
+    keeps_a_writable_root(&mut vm, "vda2", |vm, _| {
+        wait_for_journal(vm, "vda has .* behind vda2, which stays as it is: enlarge the partition")
+    })?;
+    let end = vm.run("cat /sys/class/block/vda/size")?;
+    vm.run(&format!(
+        "resizepart /dev/vda 2 $(({end} - $(cat /sys/class/block/vda2/start) - 2048)) && udevadm trigger --settle /dev/vda"
+    ))?;
+    wait_for_journal(&vm, "ext4 on vda2 has grown from")?;
+    vm.kernel_log_is_clean()
 }
 
 /// Here systemd mounts the root only after udev has given the link to it a device unit.
 #[test]
-fn a_writable_root_is_kept_with_dracut_and_systemd() -> Result<()> {
-    keeps_a_writable_root(&require!(Image::named("debian-dracut-systemd")))
+fn a_writable_root_is_kept_and_grows_with_dracut_and_systemd() -> Result<()> {
+    let image = require!(Image::named("debian-dracut-systemd"));
+    let mut vm = require!(with_writable_root(&image).start());
+    keeps_a_writable_root(&mut vm, "vda", grows)
 }
 
-pub(crate) fn keeps_a_writable_root(image: &Image) -> Result<()> {
-    let machine = vmtest::Qemu::boot(image)
-        .root(Disk::copy_of(image.root()).kept())
-        .volatile(Disk::empty(Size::gib(1)));
-    let mut vm = require!(machine.start());
-    vm.expect_console("ebbtide: root vda is writable and used as it is")?;
+/// The file system has been grown by the unit to this many MiB.
+pub(crate) fn grows(vm: &Vm, mib: u64) -> Result<()> {
+    wait_for_journal(vm, "ext4 on vda has grown from .* to")?;
+    let size = vm.run("findmnt -bno SIZE /")?;
+    let grown = size.parse::<u64>().is_ok_and(|size| size > (mib << 20) * 9 / 10);
+    assert!(grown, "{size} bytes on a disk of {mib} MiB");
+    Ok(())
+}
+
+pub(crate) fn with_writable_root(image: &Image) -> Qemu {
+    let root = Disk::copy_of(image.root()).kept();
+    Qemu::boot(image).root(root).volatile(Disk::empty(Size::gib(1)))
+}
+
+/// Two starts of a root that is written to. Its disk is enlarged in the first one, and again when nobody
+/// watches, so that the second one finds it so; `grown` looks what has come of it.
+pub(crate) fn keeps_a_writable_root(
+    vm: &mut Vm,
+    device: &str,
+    grown: fn(&Vm, u64) -> Result<()>,
+) -> Result<()> {
+    vm.expect_console(&format!("ebbtide: root {device} is writable and used as it is"))?;
     assert_eq!(vm.run("systemctl is-system-running --wait")?, "running");
     vm.run("udevadm trigger && udevadm settle")?;
-    assert_eq!(vm.run("readlink -f /dev/mapper/dmroot")?, "/dev/vda");
+    assert_eq!(vm.run("readlink -f /dev/mapper/dmroot")?, format!("/dev/{device}"));
     assert_eq!(vm.run("systemctl is-active dev-mapper-dmroot.device")?, "active");
     assert!(vm.run("cat /proc/swaps")?.contains("/dev/vdb1"));
     vm.run("echo kept > /root/kept && sync")?;
-    vm.power_cycle()?;
+    let size = vm.run("cat /sys/class/block/vda/size")?.parse::<u64>().expect("a number") >> 11;
+    for (mib, watched) in [(256, true), (512, false)] {
+        if !watched {
+            vm.run("systemctl stop ebbtide-watch")?;
+        }
+        vm.resize_disk("root", Size::mib(size + mib))?;
+        if !watched {
+            vm.run("sync")?;
+            vm.power_cycle()?;
+        }
+        grown(vm, size + mib)?;
+    }
     assert_eq!(vm.run("cat /root/kept")?, "kept");
     Ok(())
 }
@@ -198,9 +282,8 @@ fn a_udevd_that_died_and_left_its_socket_does_not_hang_the_boot() -> Result<()> 
 fn without_a_volatile_disk_the_boot_ends_with_the_reason() -> Result<()> {
     for name in ["debian-initramfs-tools", "debian-dracut-systemd", "debian-dracut"] {
         let image = require!(Image::named(name));
-        let machine = vmtest::Qemu::boot(&image)
-            .root(Disk::read_only(image.root()))
-            .cmdline("ebbtide.timeout=2s");
+        let machine =
+            Qemu::boot(&image).root(Disk::read_only(image.root())).cmdline("ebbtide.timeout=2s");
         let vm = require!(machine.start());
         vm.expect_console("ebbtide: volatile disk is missing: wanted serial=volatile, xvdc or ubdc; found vda serial=root")?;
         let outcome = vm.wait_for_end(std::time::Duration::from_secs(60));

@@ -43,7 +43,7 @@ fn run_with(vm: &Vm, call: &str, number: usize, fault: &str) -> Result<Option<St
 }
 
 /// Takes everything down that a run has set up, except for keys.
-fn reset(vm: &Vm) -> Result<()> {
+pub(crate) fn reset(vm: &Vm) -> Result<()> {
     vm.run(
         "swapoff -a; for name in dmroot dmroot-cow dmroot-swap; do \
          ! dmsetup info $name >/dev/null 2>&1 || dmsetup remove $name; rm -f /dev/mapper/$name; done; \

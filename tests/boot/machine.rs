@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 use tempfile::{NamedTempFile, TempDir};
-use vmtest::{Disk, Image, Qemu, Size};
+use vmtest::{Disk, Image, Qemu, Result, Size, Vm};
 
 /// Name of the mapped root in device-mapper.
 pub(crate) const MAPPED: &str = "dmroot";
@@ -22,6 +22,17 @@ pub(crate) fn debian(image: &Image) -> Qemu {
 /// The init stage alone, with a small root.
 pub(crate) fn stage(image: &Image) -> Qemu {
     Qemu::boot(image).root(Disk::read_only(image.root())).volatile(Disk::empty(Size::mib(512)))
+}
+
+/// Has the guest read these words at the end of its kernel command line, as if it had been started with them
+/// and without those of an earlier call.
+pub(crate) fn with_words(vm: &Vm, words: &str) -> Result<()> {
+    vm.run(&format!(
+        "! grep -q ' /proc/cmdline ' /proc/mounts || busybox umount /proc/cmdline; \
+         echo \"$(cat /proc/cmdline) {words}\" > /run/cmdline && \
+         busybox mount --bind /run/cmdline /proc/cmdline"
+    ))?;
+    Ok(())
 }
 
 /// Returns the image's root on a disk of another size; the file system keeps its own.

@@ -1,5 +1,6 @@
 //! The power goes while a private disk is used for the first time.
 
+use crate::faults::reset;
 use std::{
     thread::sleep,
     time::{Duration, Instant, SystemTime},
@@ -50,13 +51,11 @@ fn loses_nothing(when: &Moment, number: u64) -> Result<()> {
     // The programs of a distribution without its boot, which takes most of the time.
     let image = require!(Image::named("debian-initramfs-tools"));
     let stage = require!(Image::named("stage"));
-    let machine = || {
-        Qemu::boot(&stage)
-            .root(Disk::read_only(image.root()))
-            .volatile(Disk::empty(Size::gib(2)))
-            .private(Disk::empty(Size::mib(128)))
-    };
-    let vm = require!(machine().start());
+    let machine = Qemu::boot(&stage)
+        .root(Disk::read_only(image.root()))
+        .volatile(Disk::empty(Size::gib(2)))
+        .private(Disk::empty(Size::mib(128)));
+    let mut vm = require!(machine.start());
     let began = start(&vm, when)?;
     vm.expect_console("paths from the private disk")?;
     let span = began.elapsed().mul_f32(1.2);
@@ -65,8 +64,8 @@ fn loses_nothing(when: &Moment, number: u64) -> Result<()> {
     is_whole(&vm)?;
 
     for cut in 0..CUTS {
-        let mut vm = require!(machine().start());
         let moment = dice.throw(span);
+        begin_anew(&vm)?;
         start(&vm, when)?;
         sleep(moment);
         vm.power_cycle()?;
@@ -74,12 +73,19 @@ fn loses_nothing(when: &Moment, number: u64) -> Result<()> {
 
         vm.run(ROOT)?;
         vm.run(MOUNTS)?;
+        vm.expect_console("paths from the private disk")?;
         is_whole(&vm)?;
-        if cut + 1 == CUTS {
-            keeps_what_its_user_has_synced(&mut vm, dice.throw(span))?;
-        }
     }
-    Ok(())
+    keeps_what_its_user_has_synced(&mut vm, dice.throw(span))
+}
+
+/// As after the start of a machine with a blank disk, without the start.
+fn begin_anew(vm: &Vm) -> Result<()> {
+    vm.run(
+        "grep -o ' /mnt[^ ]*' /proc/mounts | busybox tac | while read -r at; do umount \"$at\"; done; \
+         dd if=/dev/zero of=/dev/vdc bs=1M count=128 conv=fsync 2>&1",
+    )?;
+    reset(vm)
 }
 
 /// Its user writes, and the power goes while the next start is at work.

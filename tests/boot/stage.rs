@@ -1,46 +1,57 @@
 //! The init stage alone: no distribution, no udev, one shell.
 
-use crate::machine::{MAPPED, small_root, stage};
+use crate::{
+    faults::reset,
+    machine::{MAPPED, small_root, stage, with_words},
+    watch::grows_with_its_disk,
+};
 use vmtest::{Disk, Image, Qemu, Result, Size, Vm, require};
 
 /// Mounts the mapped root and says what stands at the places that the tests look at.
 const MOUNT: &str = "mkdir -p /mnt && busybox mount -t ext4 /dev/mapper/dmroot /mnt";
 
 #[test]
-fn makes_a_read_only_root_writable_without_udev() -> Result<()> {
+fn makes_a_read_only_root_writable_without_udev_and_a_second_run_does_nothing() -> Result<()> {
     let vm = require!(stage(&require!(Image::named("stage"))).start());
+    does_nothing_for_another_root(&vm)?;
     vm.run("ebbtide-init root")?;
     vm.expect_line("ebbtide: /dev/mapper/dmroot is ready")?;
+    assert!(vm.run("cat /proc/swaps")?.contains("/dev/vdb1"));
+    assert_eq!(vm.run("readlink /dev/mapper/dmroot")?, "../dm-0");
+    let before = vm.disk_stats("volatile")?;
+    let said = vm.run("ebbtide-init root")?;
+    assert_eq!(said, "nothing to do: /dev/mapper/dmroot is there already, it is dm-0");
+    assert_eq!(vm.disk_stats("volatile")?.since(before).written, Size::mib(0), "a second run");
+
     vm.run(MOUNT)?;
     assert_eq!(vm.run("cat /mnt/srv/original")?, "as it was");
     vm.run("echo new > /mnt/srv/original && sync && echo 3 > /proc/sys/vm/drop_caches")?;
     assert_eq!(vm.run("cat /mnt/srv/original")?, "new");
-    assert!(vm.run("cat /proc/swaps")?.contains("/dev/vdb1"));
-    assert_eq!(vm.run("readlink /dev/mapper/dmroot")?, "../dm-0");
+    vm.run("umount /mnt")?;
+    takes_every_block(&vm)?;
     vm.power_off()?;
     vm.kernel_log_is_clean()
 }
 
-#[test]
-fn a_second_run_does_nothing_and_says_so() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
-    vm.run("ebbtide-init root")?;
-    let before = vm.disk_stats("volatile")?;
-    let said = vm.run("ebbtide-init root")?;
-    assert_eq!(said, "nothing to do: /dev/mapper/dmroot is there already, it is dm-0");
-    assert_eq!(vm.disk_stats("volatile")?.since(before).written, Size::mib(0));
-    Ok(())
-}
-
-#[test]
-fn does_nothing_for_another_root() -> Result<()> {
-    let machine = stage(&require!(Image::named("stage"))).cmdline("root=/dev/vda");
-    let vm = require!(machine.start());
+fn does_nothing_for_another_root(vm: &Vm) -> Result<()> {
+    with_words(vm, "root=/dev/vda")?;
     let said = vm.run("ebbtide-init root")?;
     assert!(said.starts_with("nothing to do: root= on the kernel command line"), "{said}");
-    assert!(!vm.try_run("test -e /dev/mapper/dmroot")?.text().contains("dmroot"));
+    assert_eq!(vm.try_run("test -e /dev/mapper/dmroot")?.status, 1, "a root of somebody else");
     assert_eq!(vm.run("grep -c vdb /proc/partitions")?, "1");
-    Ok(())
+    assert!(vm.run("ebbtide-init status")?.starts_with("nothing to tell"));
+    assert!(vm.run("ebbtide-init status --json")?.contains("\"root\":\"other\""));
+    with_words(vm, "")
+}
+
+/// A store as large as the root.
+fn takes_every_block(vm: &Vm) -> Result<()> {
+    assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" N "));
+    vm.run("dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M count=64 conv=fsync && sync")?;
+    let status = vm.run(&format!("dmsetup status {MAPPED}"))?;
+    // 64 MiB are 131072 sectors; a transient store has no metadata.
+    assert!(status.contains("131072/") && status.ends_with(" 0"), "{status}");
+    vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M").map(drop)
 }
 
 #[test]
@@ -64,7 +75,7 @@ fn finds_the_disks_by_serial_in_any_order() -> Result<()> {
 }
 
 #[test]
-fn volatile_disk_with_4096_byte_blocks() -> Result<()> {
+fn volatile_disk_with_4096_byte_blocks_in_clear_and_encrypted() -> Result<()> {
     let image = require!(Image::named("stage"));
     let machine = Qemu::boot(&image)
         .root(Disk::read_only(image.root()))
@@ -75,6 +86,13 @@ fn volatile_disk_with_4096_byte_blocks() -> Result<()> {
     vm.run("dd if=/dev/urandom of=/mnt/file bs=4k count=500 && sync")?;
     let table = vm.run("sfdisk --verify /dev/vdb 2>&1")?;
     assert!(table.contains("No errors detected"), "{table}");
+    vm.run("umount /mnt")?;
+    reset(&vm)?;
+
+    with_words(&vm, "ebbtide.encrypt=yes")?;
+    vm.run("ebbtide-init root")?;
+    assert!(vm.run("cat /proc/swaps")?.contains("/dev/dm-0 "));
+    vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M && dd if=/dev/zero of=/dev/mapper/dmroot bs=4k count=500 conv=fsync")?;
     vm.kernel_log_is_clean()
 }
 
@@ -102,33 +120,36 @@ fn a_table_of_an_earlier_boot_is_replaced() -> Result<()> {
 #[test]
 fn foreign_content_of_the_volatile_disk_never_looks_like_the_root() -> Result<()> {
     let image = require!(Image::named("stage"));
-    let root = std::fs::read(image.root()).expect("the root is read");
-    for at in [Size::mib(0), Size::mib(1), Size::mib(129)] {
-        let machine = Qemu::boot(&image)
-            .root(Disk::read_only(image.root()))
-            .volatile(Disk::empty(Size::mib(512)).with_bytes(at, root.clone()))
-            .qemu_args(["-global", "virtio-blk-pci.discard=off"]);
-        let vm = require!(machine.start());
+    let machine = stage(&image).qemu_args(["-global", "virtio-blk-pci.discard=off"]);
+    let vm = require!(machine.start());
+    for at in [0, 1, 129] {
+        vm.run(&format!("dd if=/dev/vda of=/dev/vdb bs=1M seek={at} conv=fsync 2>&1"))?;
         vm.run("ebbtide-init root")?;
         vm.run(MOUNT)?;
-        names_no_store_as_the_root(&vm)?;
+        names_no_store_as_the_root(&vm, at)?;
+        vm.run("umount /mnt")?;
+        reset(&vm)?;
     }
     Ok(())
 }
 
-fn names_no_store_as_the_root(vm: &Vm) -> Result<()> {
+fn names_no_store_as_the_root(vm: &Vm, at: u32) -> Result<()> {
     vm.run("touch /mnt/x; sync")?;
     for device in ["vdb", "vdb2"] {
         let found = vm.try_run(&format!("blkid -p /dev/{device}"))?.text();
-        assert!(!found.contains(" TYPE=") && !found.contains("LABEL=\"stage-root"), "{found}");
+        assert!(
+            !found.contains(" TYPE=") && !found.contains("LABEL=\"stage-root"),
+            "{at}: {found}"
+        );
     }
     let swap = vm.run("blkid -p /dev/vdb1")?;
     assert!(swap.contains("TYPE=\"swap\""), "{swap}");
     Ok(())
 }
 
+/// Kept over a power cycle, after which swap, which is all of the volatile disk, is encrypted.
 #[test]
-fn writable_root_passes_through() -> Result<()> {
+fn writable_root_passes_through_and_grows() -> Result<()> {
     let image = require!(Image::named("stage"));
     let machine = Qemu::boot(&image)
         .root(Disk::copy_of(image.root()).kept())
@@ -137,48 +158,23 @@ fn writable_root_passes_through() -> Result<()> {
     vm.run("ebbtide-init root")?;
     assert_eq!(vm.run("readlink /dev/mapper/dmroot")?, "../vda");
     assert!(vm.run("cat /proc/swaps")?.contains("/dev/vdb1"));
+    assert!(vm.run("ebbtide-init status")?.contains("a writable root: no copy-on-write store"));
+    assert!(vm.run("ebbtide-init status --json")?.contains("\"root\":\"writable\""));
     vm.run(MOUNT)?;
     vm.run("echo kept > /mnt/kept && sync")?;
     assert!(vm.run("ebbtide-init root")?.contains("is there already, it is vda"));
-    vm.power_cycle()?;
+    grows_with_its_disk(&vm)?;
+    vm.power_cycle_as(|machine| machine.cmdline("ebbtide.encrypt=yes"))?;
+
     vm.run("ebbtide-init root")?;
+    assert_eq!(vm.run("readlink /dev/mapper/dmroot")?, "../vda");
+    assert_eq!(
+        vm.run("cat /sys/block/dm-0/dm/name; ls /sys/block/dm-0/slaves")?,
+        "dmroot-swap\nvdb1"
+    );
+    assert!(vm.run("cat /proc/swaps")?.contains("/dev/dm-0 "));
     vm.run(MOUNT)?;
     assert_eq!(vm.run("cat /mnt/kept")?, "kept");
-    Ok(())
-}
-
-#[test]
-fn a_store_that_can_fill_turns_read_only_and_reads_go_on() -> Result<()> {
-    let image = require!(Image::named("stage"));
-    let root = small_root(&image, Size::mib(256));
-    let machine = Qemu::boot(&image)
-        .root(Disk::read_only(root.path()))
-        .volatile(Disk::empty(Size::mib(80)))
-        .cmdline("ebbtide.swap=0");
-    let vm = require!(machine.start());
-    vm.run("ebbtide-init root")?;
-    vm.expect_line("of copy-on-write room can fill")?;
-    assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" PO "));
-    vm.run(
-        "dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M seek=128 count=120 conv=fsync 2>&1; true",
-    )?;
-    assert!(vm.run(&format!("dmsetup status {MAPPED}"))?.ends_with("Overflow"));
-    vm.expect_console("Snapshot overflowed")?;
-    vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M")?;
-    vm.run(&format!("{MOUNT} -o ro && cat /mnt/srv/original"))?;
-    Ok(())
-}
-
-#[test]
-fn a_store_as_large_as_the_root_takes_every_block_of_it() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
-    vm.run("ebbtide-init root")?;
-    assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" N "));
-    vm.run("dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M count=64 conv=fsync && sync")?;
-    let status = vm.run(&format!("dmsetup status {MAPPED}"))?;
-    // 64 MiB are 131072 sectors; a transient store has no metadata.
-    assert!(status.contains("131072/") && status.ends_with(" 0"), "{status}");
-    vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M")?;
     vm.kernel_log_is_clean()
 }
 

@@ -56,16 +56,10 @@ fn wait_for_log(vm: &Vm, text: &str) -> Result<String> {
     ))
 }
 
-#[test]
-fn status_says_what_device_mapper_says() -> Result<()> {
-    let image = require!(Image::named("stage"));
-    let root = small_root(&image, Size::mib(256));
-    let vm = require!(small_store(&image, &root).start());
-    assert_eq!(vm.try_run("ebbtide-init status")?.status, 1, "a root that is not there");
-    vm.run("ebbtide-init root")?;
-    fill(&vm, 30)?;
-    let (used, total) = sectors(&vm)?;
-    let said = status(&vm)?;
+fn status_says_what_device_mapper_says(vm: &Vm) -> Result<()> {
+    fill(vm, 30)?;
+    let (used, total) = sectors(vm)?;
+    let said = status(vm)?;
     let store = &said["store"];
     assert_eq!((&said["root"], &store["type"]), (&"snapshot".into(), &"PO".into()));
     assert_eq!(
@@ -81,51 +75,17 @@ fn status_says_what_device_mapper_says() -> Result<()> {
     Ok(())
 }
 
-/// A snapshot that somebody else has made lies on a partition that is not ours to write over.
-#[test]
-fn a_snapshot_of_somebody_else_is_neither_told_about_nor_watched() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
-    vm.run("dmsetup create dmroot --table '0 2048 snapshot /dev/vda /dev/vdb N 8'")?;
-    for verb in ["status", "watch"] {
-        let said = vm.try_run(&format!("timeout 20 ebbtide-init {verb} 2>&1"))?;
-        assert_eq!(said.status, 1);
-        assert!(said.text().contains("found a device that is not ours"), "{}", said.text());
-    }
-    Ok(())
-}
-
 /// The boot has read the copy of its initramfs: what is wrong with the file here is only said.
-#[test]
-fn a_mistake_in_the_file_of_settings_hides_no_store() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
-    vm.run(
-        "ebbtide-init root && mkdir -p /etc/ebbtide && echo speed=high > /etc/ebbtide/init.conf",
-    )?;
-    let said = vm.run("ebbtide-init status 2>&1")?;
+fn a_mistake_in_the_file_of_settings_hides_no_store(vm: &Vm) -> Result<()> {
+    vm.run("mkdir -p /etc/ebbtide && echo speed=high > /etc/ebbtide/init.conf")?;
+    let said = vm.run("ebbtide-init status 2>&1; rm /etc/ebbtide/init.conf")?;
     assert!(said.contains("found \"speed=high\"") && said.contains("alone counts"), "{said}");
     assert!(said.contains("% full"), "{said}");
     Ok(())
 }
 
-#[test]
-fn status_knows_roots_without_a_store() -> Result<()> {
-    let image = require!(Image::named("stage"));
-    let machine = Qemu::boot(&image).root(Disk::copy_of(image.root()));
-    let vm = require!(machine.start());
-    vm.run("ebbtide-init root")?;
-    assert!(vm.run("ebbtide-init status")?.contains("a writable root: no copy-on-write store"));
-    assert_eq!(status(&vm)?["root"], "writable");
-    grows_with_its_disk(&vm)?;
-
-    let vm = require!(stage(&image).cmdline("root=/dev/vda").start());
-    assert!(vm.run("ebbtide-init status")?.starts_with("nothing to tell"));
-    assert_eq!(status(&vm)?["root"], "other");
-    Ok(())
-}
-
-/// A root that is written to, of 64 MiB so far. The root of `watch` is the one that it is in.
-fn grows_with_its_disk(vm: &Vm) -> Result<()> {
-    vm.run(MOUNT)?;
+/// A root that is written to, of 64 MiB so far, at `/mnt`. The root of `watch` is the one that it is in.
+pub(crate) fn grows_with_its_disk(vm: &Vm) -> Result<()> {
     vm.run(
         "cd /mnt; mkdir -p proc sys dev run; for d in proc sys dev run; do mount --bind /$d $d; done; \
          cp /usr/sbin/ebbtide-init . || cp /usr/bin/ebbtide-init .",
@@ -139,13 +99,18 @@ fn grows_with_its_disk(vm: &Vm) -> Result<()> {
 }
 
 #[test]
-fn warns_at_each_threshold_and_grows_under_a_mounted_root() -> Result<()> {
+fn a_store_is_watched_from_its_thresholds_over_its_growth_to_its_end() -> Result<()> {
     let image = require!(Image::named("stage"));
     let root = small_root(&image, Size::mib(256));
     let vm = require!(small_store(&image, &root).start());
+    assert_eq!(vm.try_run("ebbtide-init status")?.status, 1, "a root that is not there");
     vm.run(&format!("ebbtide-init root && {MOUNT} && {LOG_IN}"))?;
+    vm.expect_line("of copy-on-write room can fill")?;
+    assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" PO "));
     vm.run("dd if=/dev/urandom of=/mnt/data bs=1M count=8 2>&1 && sync")?;
     let before = vm.run(HASH)?;
+    status_says_what_device_mapper_says(&vm)?;
+    a_mistake_in_the_file_of_settings_hides_no_store(&vm)?;
     vm.run(WATCH)?;
 
     fill(&vm, 80)?;
@@ -171,13 +136,36 @@ fn warns_at_each_threshold_and_grows_under_a_mounted_root() -> Result<()> {
     vm.run("n=0; until [ $(grep -c '75 % full' /run/log) = 2 ]; do n=$((n+1)); [ $n -lt 300 ]; sleep 0.1; done")?;
     assert_eq!(vm.run(HASH)?, before, "data after the new room was used");
     assert_eq!(vm.run("grep -c '95 % full' /run/log")?, "1");
-    vm.kernel_log_is_clean()
+    vm.kernel_log_is_clean()?;
+    is_told_when_it_is_full(&vm)
+}
+
+/// With what can still be done: the root has turned read-only, and reads go on.
+fn is_told_when_it_is_full(vm: &Vm) -> Result<()> {
+    vm.run(
+        "dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M seek=64 count=180 conv=fsync 2>&1; true",
+    )?;
+    let told = wait_for_log(vm, "room of the root is full")?;
+    assert!(told.contains("Reads go on") && told.contains("restart"), "{told}");
+    vm.expect_console(
+        "ebbtide: copy-on-write room of the root is full: the root has become read-only",
+    )?;
+    assert!(vm.console().contains("Snapshot overflowed"));
+    assert!(vm.run(&format!("dmsetup status {MAPPED}"))?.ends_with("Overflow"));
+    assert_eq!(status(vm)?["store"]["health"], "full");
+    assert!(vm.run("ebbtide-init status")?.contains("full: the root is read-only"));
+    vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M")?;
+    vm.run("umount /mnt; echo 3 > /proc/sys/vm/drop_caches")?;
+    assert_eq!(vm.run(&format!("{MOUNT} -o ro,noload && cat /mnt/srv/original"))?, "as it was");
+    Ok(())
 }
 
 #[test]
-fn a_store_that_cannot_fill_grows_and_is_not_warned_of() -> Result<()> {
+fn a_store_that_cannot_fill_is_looked_at_every_ten_seconds_grows_and_is_not_warned_of() -> Result<()>
+{
     let vm = require!(stage(&require!(Image::named("stage"))).start());
     vm.run(&format!("ebbtide-init root && {MOUNT}"))?;
+    an_idle_watch_wakes_once_in_ten_seconds(&vm)?;
     assert!(vm.run(&format!("dmsetup table {MAPPED}"))?.contains(" N "));
     vm.run("dd if=/dev/urandom of=/mnt/data bs=1M count=8 2>&1 && sync")?;
     let (before, (_, total)) = (vm.run(HASH)?, sectors(&vm)?);
@@ -188,6 +176,16 @@ fn a_store_that_cannot_fill_grows_and_is_not_warned_of() -> Result<()> {
     assert_eq!(vm.run(HASH)?, before);
     assert_eq!(status(&vm)?["store"]["seconds_to_full"], Value::Null);
     assert_eq!(vm.run("cat /run/log")?, grew);
+    Ok(())
+}
+
+/// One look every ten seconds, and nothing between.
+fn an_idle_watch_wakes_once_in_ten_seconds(vm: &Vm) -> Result<()> {
+    vm.run("strace -f -r -o /run/trace ebbtide-init watch > /dev/null 2>&1 &")?;
+    vm.run("sleep 25; kill $(busybox pidof ebbtide-init)")?;
+    let polls: usize = vm.run("grep -c poll /run/trace")?.parse().expect("a number");
+    println!("{}", vm.run("tail -n 25 /run/trace")?);
+    assert!((3..=4).contains(&polls), "{polls} polls in 25 s");
     Ok(())
 }
 
@@ -233,53 +231,12 @@ fn catches_up_with_a_disk_that_grew_before_and_never_shrinks() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_full_store_is_told_with_what_can_still_be_done() -> Result<()> {
-    let image = require!(Image::named("stage"));
-    let root = small_root(&image, Size::mib(256));
-    let vm = require!(small_store(&image, &root).start());
-    vm.run(&format!("ebbtide-init root && {LOG_IN}"))?;
-    vm.run(WATCH)?;
-    vm.run(
-        "dd if=/dev/urandom of=/dev/mapper/dmroot bs=1M seek=128 count=120 conv=fsync 2>&1; true",
-    )?;
-    let told = wait_for_log(&vm, "room of the root is full")?;
-    assert!(told.contains("Reads go on") && told.contains("restart"), "{told}");
-    vm.expect_console(
-        "ebbtide: copy-on-write room of the root is full: the root has become read-only",
-    )?;
-    assert_eq!(status(&vm)?["store"]["health"], "full");
-    assert!(vm.run("ebbtide-init status")?.contains("full: the root is read-only"));
-    Ok(())
-}
-
-/// One look every ten seconds, and nothing between.
-#[test]
-fn an_idle_watch_wakes_once_in_ten_seconds() -> Result<()> {
-    let vm = require!(stage(&require!(Image::named("stage"))).start());
-    vm.run("ebbtide-init root")?;
-    vm.run("strace -f -r -o /run/trace ebbtide-init watch > /dev/null 2>&1 &")?;
-    vm.run("sleep 35; kill $(busybox pidof ebbtide-init)")?;
-    let polls: usize = vm.run("grep -c poll /run/trace")?.parse().expect("a number");
-    println!("{}", vm.run("tail -n 25 /run/trace")?);
-    assert!((4..=5).contains(&polls), "{polls} polls in 35 s");
-    Ok(())
-}
-
-/// In a whole system: on by default, small, heard in the journal and on a terminal, and gone at the end.
-#[test]
-fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
-    let image = require!(Image::named("debian-initramfs-tools"));
-    let machine = Qemu::boot(&image)
-        .root(Disk::read_only(image.root()))
-        .volatile(Disk::empty(Size::mib(161)))
-        .cmdline("ebbtide.swap=0 ebbtide.encrypt=yes");
-    let vm = require!(machine.start());
-    let state = vm.try_run("systemctl is-system-running --wait; systemctl --failed --no-legend")?;
-    assert_eq!(state.text(), "running", "the system is not whole");
-    assert_eq!(status(&vm)?["store"]["encrypted"], true);
+/// In a whole system with an encrypted store of 159 MiB: on by default, small, heard in the journal and on a
+/// terminal, and at work when the host enlarges a disk.
+pub(crate) fn is_small_and_is_heard(vm: &Vm) -> Result<()> {
+    assert_eq!(status(vm)?["store"]["encrypted"], true);
     println!("{}", vm.run("systemctl status --no-pager ebbtide-watch")?);
-    is_small(&vm)?;
+    is_small(vm)?;
 
     // `script` has a terminal of its own, and somebody is logged in on it.
     vm.run(
@@ -287,7 +244,7 @@ fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
          n=0; until [ -s /run/tty ]; do n=$((n+1)); [ $n -lt 100 ]; sleep 0.1; done; \
          mkdir -p /run/systemd/sessions; echo TTY=$(sed s,/dev/,, /run/tty) > /run/systemd/sessions/c1",
     )?;
-    let (used, total) = sectors(&vm)?;
+    let (used, total) = sectors(vm)?;
     let more = (total * 80 / 100).saturating_sub(used) / 8;
     vm.run(&format!("dd if=/dev/urandom of=/root/fill bs=4k count={more} conv=fsync 2>&1"))?;
     vm.run("n=0; until grep -q '75 % full' /run/typed; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done")?;
@@ -297,19 +254,28 @@ fn a_unit_of_a_whole_system_is_small_and_is_heard() -> Result<()> {
 
     let before = vm.run("sync; sha256sum /root/fill")?;
     vm.resize_disk("volatile", Size::mib(512))?;
-    vm.run("n=0; until journalctl -u ebbtide-watch | grep 'grew from'; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done")?;
-    assert_eq!(sectors(&vm)?.1, 510 << 11);
+    wait_for_journal(vm, "grew from")?;
+    assert_eq!(sectors(vm)?.1, 510 << 11);
     vm.run("udevadm settle; echo 3 > /proc/sys/vm/drop_caches")?;
     assert_eq!(vm.run("sha256sum /root/fill")?, before);
-    is_made_large_again(&vm)?;
+    is_made_large_again(vm)?;
     assert_eq!(vm.run("sha256sum /root/fill")?, before);
+    vm.resize_disk("private", Size::mib(512))?;
+    wait_for_journal(vm, "ext4 on vdc has grown from 255 MiB to 512 MiB")?;
+    assert!(vm.run("findmnt -bno SIZE /rw")?.parse::<u64>().is_ok_and(|size| size > 400 << 20));
     println!("{}", vm.run("ebbtide-init status")?);
     println!("{}", vm.run("journalctl -u ebbtide-watch --no-pager; systemd-analyze security ebbtide-watch --no-pager | tail -n 1")?);
     assert_eq!(vm.try_run("systemctl --failed --no-legend")?.text(), "");
-    is_small(&vm)?;
-    vm.power_off()?;
-    assert!(!vm.console().contains("FAILED"), "{}", vm.console());
-    vm.kernel_log_is_clean()
+    is_small(vm)
+}
+
+/// Waits until the unit has said something.
+pub(crate) fn wait_for_journal(vm: &Vm, text: &str) -> Result<()> {
+    vm.run(&format!(
+        "n=0; until journalctl -u ebbtide-watch -o cat | grep '{text}'; do n=$((n+1)); \
+         [ $n -lt 300 ] || {{ journalctl -u ebbtide-watch; exit 1; }}; sleep 0.1; done"
+    ))
+    .map(drop)
 }
 
 /// udev is kept from taking over the old table on the disk; a tool that does so is put right.

@@ -82,6 +82,16 @@ impl Vm {
         Ok(())
     }
 
+    /// Like [`Vm::power_cycle`], with something else about the machine; the disks stay as they are.
+    ///
+    /// # Errors
+    /// As for the first start.
+    pub fn power_cycle_as(&mut self, change: impl FnOnce(Qemu) -> Qemu) -> Result<()> {
+        let disks = self.machine.disks.clone();
+        self.machine = Qemu { disks, ..change(self.machine.clone()) };
+        self.power_cycle()
+    }
+
     /// Pulls the plug.
     pub fn pull_the_plug(&self) {
         self.run.kill();
