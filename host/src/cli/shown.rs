@@ -10,7 +10,8 @@ pub(crate) struct VersionShown {
     pub(crate) inode: u64,
     pub(crate) size: u64,
     pub(crate) allocated: u64,
-    pub(crate) modified: jiff::Timestamp,
+    /// Nothing for an image that was started and not written to.
+    pub(crate) modified: Option<jiff::Timestamp>,
 }
 
 impl From<Version> for VersionShown {
@@ -19,7 +20,8 @@ impl From<Version> for VersionShown {
             inode: version.inode.number,
             size: version.size.0,
             allocated: version.allocated.0,
-            modified: version.modified,
+            // Whoever starts a volume sets the time of what it writes to back, to see whether it does.
+            modified: Some(version.modified).filter(|time| time.as_second() != 0),
         }
     }
 }
@@ -70,4 +72,9 @@ pub(crate) fn unreadable(mut errors: Vec<Error>) -> Result<()> {
 /// Returns the state for a table.
 pub(crate) fn state_cell(state: &str, uncommitted: bool) -> String {
     if uncommitted { format!("{state}, uncommitted") } else { state.to_owned() }
+}
+
+/// Returns when a version was written, for a table.
+pub(crate) fn written(version: &VersionShown) -> String {
+    version.modified.map_or("not yet".into(), human::time)
 }

@@ -4,7 +4,7 @@ use super::{
     Context, background,
     context::said,
     human, out,
-    shown::{RevisionShown, VersionShown, revision_name},
+    shown::{RevisionShown, VersionShown, revision_name, written},
     table::Table,
 };
 use ebbtide::{
@@ -84,7 +84,7 @@ impl VersionsShown {
         let mut row = |name: String, version: &VersionShown, label: &str, users: &[VmName]| {
             table.row([
                 name,
-                human::time(version.modified),
+                written(version),
                 human::size(Bytes(version.size)),
                 human::size(Bytes(version.allocated)),
                 label.to_owned(),

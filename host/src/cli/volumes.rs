@@ -2,7 +2,7 @@
 
 use super::{
     human,
-    shown::{RevisionShown, VersionShown, revision_name},
+    shown::{RevisionShown, VersionShown, revision_name, written},
     table::{self, Table},
 };
 use ebbtide::{
@@ -69,7 +69,10 @@ impl VolumeShown {
         let version = |version: VersionShown| {
             let size = human::size(Bytes(version.size));
             let takes = human::size(Bytes(version.allocated));
-            format!("{size}, {takes} allocated, written {}", human::time(version.modified))
+            match version.modified {
+                Some(_) => format!("{size}, {takes} allocated, written {}", written(&version)),
+                None => format!("{size}, {takes} allocated, not written to yet"),
+            }
         };
         let mut fields = vec![
             ("volume", self.volume.clone()),

@@ -5,7 +5,7 @@ use ebbtide::{
     Result, VmName,
     pool::Pool,
     vm::{
-        Listed, Record, Status, look,
+        Listed, PREPARE, Record, Status, look,
         record::{Network, RootCow},
     },
 };
@@ -109,6 +109,7 @@ fn engine(status: &Status) -> Option<Run<'_>> {
 fn text(shown: &Shown<'_>, record: &Record) -> String {
     let state = shown::state_cell(shown.state, shown.uncommitted);
     let state = match &shown.run {
+        Some(run) if run.engine == PREPARE => format!("{state} since {}", human::time(run.since)),
         Some(run) => {
             let pid = run.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
             format!("{state}, {}{pid} since {}", run.engine, human::time(run.since))
