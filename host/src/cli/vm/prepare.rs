@@ -2,12 +2,13 @@
 
 use crate::cli::{Context, context::take, human, out, table::Table};
 use ebbtide::{
-    Error, Result, VmName,
-    pool::{Pool, driver::Disk},
-    vm::{Allow, Kind, PREPARE, Run, Vm, prepare},
+    Result, VmName,
+    engine::{Boot, machine::boot},
+    pool::driver::Disk,
+    vm::{Allow, PREPARE, Run, prepare},
 };
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Make the disks of a VM ready for an engine of your own, and print them
 ///
@@ -49,16 +50,18 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         return out::text(&text(&disks));
     }
     let vm = guard.vm();
-    let engine = &vm.record.engine;
-    let kernel = beside_root(&pool, vm, "kernel")?;
+    let (kernel, initrd, cmdline) = match boot(&pool, vm)? {
+        Boot::Disk => (None, None, None),
+        Boot::Kernel { kernel, initrd, cmdline } => (Some(kernel), initrd, Some(cmdline)),
+    };
     out::json(&Prepared {
         vm: vm.name.clone(),
         disks: disks.iter().map(show).collect(),
-        cmdline: engine.cmdline.clone().filter(|_| kernel.is_some()),
         kernel,
-        initrd: beside_root(&pool, vm, "initrd")?,
-        memory: engine.memory.0,
-        cpus: engine.cpus,
+        initrd,
+        cmdline,
+        memory: vm.record.engine.memory.0,
+        cpus: vm.record.engine.cpus,
     })
 }
 
@@ -83,16 +86,4 @@ fn text(disks: &[Disk]) -> String {
         ]);
     }
     table.text()
-}
-
-/// Returns the path of a file beside the root that the VM boots from, where it is there.
-fn beside_root(pool: &Pool, vm: &Vm, file: &str) -> Result<Option<PathBuf>> {
-    let dir = match &vm.record.template {
-        Some(template) => Path::new(Kind::Template.directory()).join(template),
-        None => vm.dir.clone(),
-    };
-    let path = dir.join(file);
-    let stat = pool.store().stat(&path);
-    let stat = stat.map_err(Error::doing(format!("look at {}", path.display())))?;
-    Ok(stat.map(|_| pool.store().real(&path)))
 }
