@@ -1,7 +1,7 @@
 //! Measures what templates, their versions and their AppVMs cost on the file system of a directory, and what the plain
 //! protocol of clones costs on the same images.
 //!
-//! `versions volumes DIR ROUNDS`, `versions many DIR ROUNDS EBBTIDE`, `versions calls DIR`. What is found goes out as lines
+//! `versions volumes DIR ROUNDS [SHAPE…]`, `versions many DIR ROUNDS EBBTIDE`, `versions calls DIR`. What is found goes out as lines
 //! of words that `cargo xtask bench host` reads: `extents SHAPE NUMBER`, `took WHO SHAPE NANOSECONDS WHAT…`. It fills DIR
 //! and cleans nothing up.
 
@@ -27,15 +27,15 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ended = match words.as_slice() {
-        ["volumes", dir, rounds] => {
-            number(rounds).and_then(|n| volumes::measure(Path::new(dir), n))
+        ["volumes", dir, rounds, shapes @ ..] => {
+            number(rounds).and_then(|n| volumes::measure(Path::new(dir), n, shapes))
         }
         ["many", dir, rounds, ebbtide] => {
             number(rounds).and_then(|n| many::measure(Path::new(dir), n, &PathBuf::from(ebbtide)))
         }
         ["calls", dir] => calls::run(Path::new(dir)),
         // Cargo starts every benchmark with `--bench`; this one needs a file system of its own.
-        _ => Err("wanted volumes DIR ROUNDS, many DIR ROUNDS EBBTIDE, or calls DIR; \
+        _ => Err("wanted volumes DIR ROUNDS [SHAPE…], many DIR ROUNDS EBBTIDE, or calls DIR; \
                   `cargo xtask bench host` says it right"
             .into()),
     };

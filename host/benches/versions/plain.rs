@@ -71,6 +71,8 @@ impl Protocol for Plain {
             }
             ended => ended?,
         }
+        // What the guest has flushed is to be found by that name after a power cut.
+        sync_dir(&self.template)?;
         Ok(self.dirty())
     }
 
@@ -90,7 +92,10 @@ impl Protocol for Plain {
     fn afterwards(&self) -> Result<()> {
         let number = self.next.lock().unwrap_or_else(PoisonError::into_inner).get();
         if let Some(oldest) = number.checked_sub(self.keep + 1).filter(|number| *number > 0) {
-            fs::remove_file(self.revision(oldest))?;
+            match fs::remove_file(self.revision(oldest)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                ended => ended?,
+            }
         }
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.dirty().exists() && !self.precache().exists() {

@@ -14,14 +14,17 @@ const KEEP: u32 = 2;
 /// How long after a commit something is started right after it.
 const RIGHT_AFTER: Duration = Duration::from_millis(1);
 
-/// Measures all shapes in `dir`, `rounds` times each.
-pub(crate) fn measure(dir: &Path, rounds: usize) -> Result<()> {
+/// Measures the shapes of these names in `dir`, all without a name, `rounds` times each.
+pub(crate) fn measure(dir: &Path, rounds: usize, names: &[&str]) -> Result<()> {
     let images = dir.join("images");
     fs::create_dir_all(&images)?;
     let pool = ours::pool(&dir.join("pool"), KEEP)?;
     for shape in SHAPES {
-        let image = image::make(&images, shape)?;
         let name = shape.to_string();
+        if !names.is_empty() && !names.contains(&name.as_str()) {
+            continue;
+        }
+        let image = image::make(&images, shape)?;
         let ours = Ours::make(&pool, &name, &image)?;
         let plain = Plain::make(&dir.join("plain").join(&name), &image, KEEP)?;
         let both: [&dyn Protocol; 2] = [&ours, &plain];

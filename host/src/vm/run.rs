@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::OnceLock};
 use uuid::Uuid;
 
 /// The file's name in the directory of the VM.
@@ -58,17 +58,22 @@ impl Run {
     }
 }
 
-/// Returns which boot of the machine this is.
+/// Returns which boot of the machine this is, which a process asks once.
 ///
 /// # Errors
 /// `/proc` is not there, or does not say.
 pub fn boot_id() -> Result<Uuid> {
+    static BOOT: OnceLock<Uuid> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(*boot);
+    }
     let path = "/proc/sys/kernel/random/boot_id";
     let text = fs::read_to_string(path).map_err(Error::doing(format!("read {path}")))?;
-    text.trim().parse().map_err(|_| Error::Unreadable {
+    let boot = text.trim().parse().map_err(|_| Error::Unreadable {
         path: path.into(),
         problem: format!("wanted a UUID, found {:?}", text.trim()),
-    })
+    })?;
+    Ok(*BOOT.get_or_init(|| boot))
 }
 
 /// Replaces what is known about the run of a VM, such as the engine's process once it has one. Durable.

@@ -60,6 +60,7 @@ macro_rules! every_case {
             life::a_next_image_is_taken_by_the_next_start,
             life::a_next_image_of_an_old_version_is_not_taken,
             versions::old_versions_go_and_pinned_ones_stay,
+            versions::what_is_pruned_is_freed_in_the_background,
             versions::keeping_none_keeps_none,
             versions::a_revert_destroys_nothing,
             versions::a_revert_to_the_current_version_changes_nothing,

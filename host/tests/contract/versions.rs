@@ -39,6 +39,31 @@ pub(super) fn old_versions_go_and_pinned_ones_stay(place: &dyn Place) {
     assert_eq!(numbers(place, &private), [6, 7]);
 }
 
+pub(super) fn what_is_pruned_is_freed_in_the_background(place: &dyn Place) {
+    directories(place);
+    let mut private = private();
+    private.retention.keep = 1;
+    place.driver().create(&private).unwrap();
+    let pruned =
+        || names_beside(place, &private).iter().filter(|name| name.contains(".aside-")).count();
+    for settle in [false, true] {
+        for bytes in [b"one.", b"two.", b"3..."] {
+            run(place, &private, bytes);
+        }
+        assert_ne!(pruned(), 0, "a commit does not wait for it");
+        if settle {
+            assert!(
+                place.driver().recover(&private).unwrap().is_empty(),
+                "it was said by the commit"
+            );
+        } else {
+            place.driver().precache(&private, &mut Unseen).unwrap();
+        }
+        assert_eq!(pruned(), 0);
+        assert_eq!(numbers(place, &private).len(), 1);
+    }
+}
+
 pub(super) fn keeping_none_keeps_none(place: &dyn Place) {
     directories(place);
     let mut private = private();

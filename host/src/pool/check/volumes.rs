@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     name::VolumeName,
+    pool::protocol::prune,
     vm::Record,
     volume::{FileKind, Files, Revision, Role},
 };
@@ -63,6 +64,8 @@ impl<'a> Images<'a> {
             FileKind::Precache => self.precache = Some(entry),
             FileKind::Revision(revision) => self.revisions.push((*revision, entry)),
             FileKind::Export(_) => self.exports.push(entry),
+            // What is pruned is freed by the next command that has the VM.
+            FileKind::Aside(purpose) if prune::is_pruned(purpose) => {}
             FileKind::Aside(_) => self.asides.push(entry),
         }
     }

@@ -12,11 +12,11 @@ use crate::{
     name::VolumeId,
     pool::{
         protocol::{
-            Plan, Seen, adopt, commit, create, discard, export, import, precache, recover, remove,
-            resize, revert, seen::lock_name, start, stop,
+            Plan, Seen, adopt, commit, create, discard, export, import, precache, prune, recover,
+            remove, resize, revert, seen::lock_name, start, stop,
         },
         step,
-        store::{Lock, Progress, Stat, Store, Unseen, Wait},
+        store::{Inode, Lock, Progress, Stat, Store, Unseen, Wait},
     },
     volume::Revision,
 };
@@ -104,6 +104,27 @@ impl FileDriver {
     /// Does a plan under the VM's lock, or undoes it. Without that lock, somebody else's change would be undone.
     fn change<T>(&self, volume: &Volume, plan: Plan<T>) -> Result<T> {
         self.apply(&volume.id, plan, &mut Unseen).inspect_err(|_| self.undo(volume))
+    }
+
+    /// Makes the next dirty image as planned, and puts it into place.
+    fn copy_next(
+        &self,
+        volume: &Volume,
+        plan: Plan<Inode>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let copied = self.apply(&volume.id, plan, progress).and_then(|of| {
+            let plan = precache::place(volume, &self.look(volume)?, of);
+            self.apply(&volume.id, plan, &mut Unseen)
+        });
+        copied.inspect_err(|_| {
+            let aside = volume.files.aside(precache::PURPOSE);
+            if let Ok(Some(_)) = self.store.stat(&aside)
+                && let Err(error) = self.store.remove(&aside)
+            {
+                log::warn!("cannot remove {}: {error}", aside.display());
+            }
+        })
     }
 
     /// Removes what a failed change has left, as far as that is possible; the next command does the rest.
@@ -195,20 +216,14 @@ impl Commit for FileDriver {
     }
 
     fn precache(&self, volume: &Volume, progress: &mut dyn Progress) -> Result<()> {
-        let (Some(_lock), seen) = self.look_locked(volume, Wait::No)? else { return Ok(()) };
-        let Some(plan) = precache::copy(volume, &seen) else { return Ok(()) };
-        let copied = self.apply(&volume.id, plan, progress).and_then(|of| {
-            let plan = precache::place(volume, &self.look(volume)?, of);
-            self.apply(&volume.id, plan, &mut Unseen)
-        });
-        copied.inspect_err(|_| {
-            let aside = volume.files.aside(precache::PURPOSE);
-            if let Ok(Some(_)) = self.store.stat(&aside)
-                && let Err(error) = self.store.remove(&aside)
-            {
-                log::warn!("cannot remove {}: {error}", aside.display());
-            }
-        })
+        let (Some(lock), seen) = self.look_locked(volume, Wait::No)? else { return Ok(()) };
+        if let Some(plan) = precache::copy(volume, &seen) {
+            self.copy_next(volume, plan, progress)?;
+        }
+        // Whoever waits to start has what it waits for.
+        drop(lock);
+        let (Some(_lock), seen) = self.look_locked(volume, Wait::Briefly)? else { return Ok(()) };
+        self.apply(&volume.id, prune::plan(volume, &seen), &mut Unseen)
     }
 
     fn revert(&self, volume: &Volume, to: Revision) -> Result<Outcome> {

@@ -159,7 +159,7 @@ pub trait Commit: Volumes {
     /// Drops what was written by a VM that was cut off. Returns whether there was anything.
     fn discard(&self, volume: &Volume) -> Result<bool>;
 
-    /// Makes the next dirty image, as far as it is missing. Takes the volume's lock by itself, and never the VM's: it
+    /// Makes the next dirty image, as far as it is missing, and frees what pruned versions take. Takes the volume's lock by itself, and never the VM's: it
     /// runs in the background, also while the VM is started.
     fn precache(&self, volume: &Volume, progress: &mut dyn Progress) -> Result<()>;
 

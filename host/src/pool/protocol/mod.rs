@@ -12,6 +12,7 @@ pub mod discard;
 pub mod export;
 pub mod import;
 pub mod precache;
+pub mod prune;
 pub mod recover;
 pub mod remove;
 mod replace;

@@ -3,7 +3,7 @@
 //! Everything that is not in place has a name that says so, and goes. What is in place is whole. What a VM wrote, a
 //! revision that only the next commit would prune, and exports, stay.
 
-use super::{Plan, Seen, precache, sync_dir};
+use super::{Plan, Seen, precache, prune, sync_dir};
 use crate::{
     pool::{driver::Volume, step::Step},
     volume::FileKind,
@@ -16,7 +16,7 @@ pub fn plan(volume: &Volume, seen: &Seen) -> Plan<Vec<String>> {
     let mut steps = Vec::new();
     let mut said = Vec::new();
     let asides = seen.asides.iter().filter(|what| !(seen.precaching && *what == precache::PURPOSE));
-    for purpose in asides {
+    for purpose in asides.filter(|what| !prune::is_pruned(what)) {
         steps.push(Step::Remove(files.aside(purpose)));
         said.push(format!("half a file of {id}, made for {purpose}, was removed"));
     }
@@ -33,5 +33,7 @@ pub fn plan(volume: &Volume, seen: &Seen) -> Plan<Vec<String>> {
     if !steps.is_empty() {
         steps.push(sync_dir(volume));
     }
-    Plan::new(steps, said)
+    // That they go was said when they were pruned.
+    let pruned = if seen.precaching { Vec::new() } else { prune::plan(volume, seen).steps };
+    Plan { steps, afterwards: pruned, outcome: said }
 }

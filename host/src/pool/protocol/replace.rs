@@ -1,6 +1,6 @@
 //! How a file becomes the current version: what commit, import and revert have in common.
 
-use super::{Seen, sync_dir};
+use super::{Seen, prune, sync_dir};
 use crate::{
     error::{Refusal, RefusalKind},
     pool::{
@@ -55,7 +55,7 @@ impl Replacement<'_> {
         replace.push(Step::Rename { from: self.from.clone(), to: files.clean() });
         replace.push(sync_dir(self.volume));
         let excess = self.retention.excess(&kept, Some(self.inode)).into_iter();
-        let prune = excess.map(|old| Step::Remove(files.path(&FileKind::Revision(old)))).collect();
+        let prune = excess.map(|old| prune::step(files, old)).collect();
         Ok(Steps { replace, prune, kept: revision.map(|(revision, _)| revision) })
     }
 

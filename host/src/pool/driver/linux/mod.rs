@@ -198,8 +198,15 @@ impl Store for LinuxStore {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        self.open_image(path)?.take(LARGEST_RECORD + 1).read_to_end(&mut content)?;
+        let file = self.open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(no_image(path));
+        }
+        // Room for one byte more, which is how the first read finds the end.
+        let room = found.len().min(LARGEST_RECORD) as usize + 1;
+        let mut content = Vec::with_capacity(room);
+        file.take(LARGEST_RECORD + 1).read_to_end(&mut content)?;
         if content.len() as u64 > LARGEST_RECORD {
             let text = format!("{} has more than 1 MiB and is no record", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
