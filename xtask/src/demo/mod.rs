@@ -14,7 +14,7 @@ use std::time::Instant;
 use host::Host;
 use place::{Place, Sharing};
 use story::Story;
-use vmtest::{Accelerator, Image};
+use vmtest::Accelerator;
 
 use crate::failure::{Context, Failure, Result};
 use crate::images;
@@ -33,11 +33,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     );
     let mut story = Story::default();
     story.part("make the image of a Debian 12, unless it is there", || images::ensure(&[IMAGE]))?;
-    let image = Image::named(IMAGE).context(|| format!("no image {IMAGE}"))?;
-    let images = image.root().parent().and_then(|folder| folder.parent().map(Into::into));
-    let images = images.ok_or_else(|| Failure::new(format!("{IMAGE} is in no folder")))?;
     let (place, sharing) = story.part("make a place for the pool", Place::make)?;
-    let host = story.part("build the program", || Host::new(place, images))?;
+    let host = story.part("build the program", || Host::new(place, images::base()))?;
     introduce(sharing)?;
 
     let told = tell(&mut story, &host, sharing);

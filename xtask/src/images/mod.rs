@@ -17,6 +17,7 @@ mod vmlinux;
 use std::fs;
 use std::path::PathBuf;
 
+pub(crate) use cache::base;
 use cache::{Cache, Force};
 use recipe::Recipe;
 pub(crate) use recipe::names;
