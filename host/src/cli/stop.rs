@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
             match qemu::stop(name, &run, how)? {
                 Stopped::Settled(report) => print(context, name, &report, options.force),
                 Stopped::Unattended => {
-                    let guard = qemu::settle(&pool, name, Duration::from_secs(10))?;
+                    let guard = qemu::settle(&pool, name, &run, how)?;
                     said(guard.said());
                     settled(context, &pool, &guard, options.discard)
                 }

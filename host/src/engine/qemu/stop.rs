@@ -56,17 +56,18 @@ pub fn stop(name: &VmName, run: &Run, how: Stop) -> Result<Stopped> {
     {
         return Ok(Stopped::Settled(report));
     }
-    by_monitor(name, run, how).map(|()| Stopped::Unattended)
+    Ok(Stopped::Unattended)
 }
 
-/// Takes the lock of a VM whose QEMU ends without a supervisor, which settles what is left. `limit` is for QEMU, which
-/// has a machine's memory to give back.
+/// Ends a VM whose supervisor is gone, by QEMU's monitor, and takes its lock, which settles what is left.
 ///
 /// # Errors
-/// As for [`Guard::take`].
-pub fn settle(pool: &Pool, name: &VmName, limit: Duration) -> Result<Guard> {
-    let deadline = Deadline::exactly(limit);
+/// As for [`stop`] and [`Guard::take`].
+pub fn settle(pool: &Pool, name: &VmName, run: &Run, how: Stop) -> Result<Guard> {
+    // A QEMU that only begins does not listen yet, and one that is killed has a machine's memory to give back.
+    let deadline = Deadline::exactly(PATIENCE);
     loop {
+        by_monitor(name, run, how)?;
         match Guard::take(pool, name, "stop", Allow::Stopped) {
             Err(Error::Refused(refusal))
                 if refusal.kind == RefusalKind::Busy && deadline.left().is_some() =>
@@ -125,6 +126,9 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
     let Ok(stream) = connect(socket(run, "qmp")?) else { return Ok(()) };
     let monitor = Monitor::new(stream).map_err(told)?;
     let negotiated = monitor.negotiate().map_err(told);
+    if monitor.is_closed() {
+        return Ok(());
+    }
     if how.force {
         let quits = negotiated.is_ok() && monitor.tell("quit", &json!({})).is_ok();
         if quits && has_ended(&monitor, Deadline::exactly(PATIENCE)) {

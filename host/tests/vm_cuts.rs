@@ -1,0 +1,183 @@
+//! What is left when something of a running VM is killed, and who settles it. The machines find nothing to boot, and
+//! are up at once.
+
+#![allow(clippy::unwrap_used, reason = "a test may end here")]
+
+mod machines;
+
+use machines::{Host, end, is_alive, qemu_is_there};
+use std::{
+    fs,
+    process::Stdio,
+    thread,
+    time::{Duration, SystemTime},
+};
+use vmtest::require;
+
+/// Writes to a private disk in the place of a guest, so that there is something to lose.
+fn write(host: &Host, name: &str) {
+    use std::os::unix::fs::FileExt;
+    let disk = host.vm(name).join("private-dirty.img");
+    let disk = fs::OpenOptions::new().write(true).open(disk).unwrap();
+    disk.write_all_at(b"kept on purpose", 4096).unwrap();
+}
+
+#[test]
+fn a_start_that_qemu_refuses_shows_its_words_and_leaves_nothing() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.refuses(&["start", "a", "--", "-device", "nonsense"], &["qemu-system", "nonsense"]);
+    assert_eq!(
+        (host.state("a").as_str(), host.left("a"), host.sockets()),
+        ("stopped", vec![], vec![])
+    );
+
+    let said = host.command(&["start", "a"]).env("EBBTIDE_QEMU", "no-such-qemu").output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("no-such-qemu is not in PATH"));
+    assert_eq!((host.left("a"), host.sockets()), (vec![], vec![]));
+    host.must(&["start", "a"]);
+    host.must(&["stop", "a", "--force"]);
+    assert_eq!((host.left("a"), host.sockets()), (vec![], vec![]));
+}
+
+#[test]
+fn a_killed_qemu_is_settled_at_once_and_the_next_start_goes_on() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.must(&["start", "a"]);
+    write(&host, "a");
+    end(host.qemu("a"));
+    host.until("a", "stopped");
+    assert_eq!(host.left("a"), ["private-dirty.img"]);
+    let log = fs::read_to_string(host.sockets()[0].join("log")).unwrap();
+    assert!(log.contains("signal: 9"), "{log}");
+
+    host.must(&["start", "a"]);
+    let said = host.must(&["stop", "a", "--force", "--discard"]);
+    assert!(said.out.contains("a:private: what was written is dropped"), "{}", said.out);
+    assert_eq!(host.left("a"), Vec::<String>::new());
+    host.must(&["pool", "check"]);
+}
+
+#[test]
+fn a_killed_supervisor_leaves_a_vm_that_runs_and_is_settled_by_the_next_command() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.must(&["start", "a"]);
+    write(&host, "a");
+    let qemu = host.qemu("a");
+    end(host.supervisor("a").unwrap());
+    assert_eq!((host.state("a").as_str(), is_alive(qemu)), ("running", true));
+    host.refuses(&["start", "a"], &["a runs", &qemu.to_string()]);
+    host.refuses(&["stop", "a", "--timeout", "1"], &["has not shut down within 1 s", "--force"]);
+    host.must(&["volume", "resize", "a:private", "2M"]);
+
+    let said = host.must(&["stop", "a", "--force"]);
+    assert!(said.err.contains("a was cut off"), "{}", said.err);
+    assert!(said.err.contains("what was written to a:private is kept"), "{}", said.err);
+    assert!(!is_alive(qemu));
+    assert_eq!(host.left("a"), ["private-dirty.img"]);
+
+    // The same, and nobody asks before QEMU is gone too.
+    host.must(&["start", "a"]);
+    let qemu = host.qemu("a");
+    end(host.supervisor("a").unwrap());
+    end(qemu);
+    let said = host.must(&["start", "a"]);
+    assert!(said.err.contains("a was cut off"), "{}", said.err);
+    host.must(&["stop", "a", "--force", "--discard"]);
+    assert_eq!((host.left("a"), host.sockets()), (vec![], vec![]));
+}
+
+#[test]
+fn after_a_new_boot_of_the_host_the_next_command_says_what_was_cut_off() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.must(&["start", "a"]);
+    let qemu = host.qemu("a");
+    end(host.supervisor("a").unwrap());
+    end(qemu);
+    let file = host.vm("a").join("run.toml");
+    let run = fs::read_to_string(&file).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert!(run.contains(boot.trim()));
+    let other = "00000000-0000-4000-8000-000000000000";
+    fs::write(&file, run.replace(boot.trim(), other)).unwrap();
+    // Each boot has a time of its own for images to which nothing was written.
+    let dirty = fs::File::open(host.vm("a").join("private-dirty.img")).unwrap();
+    dirty.set_modified(SystemTime::UNIX_EPOCH + Duration::from_nanos(7)).unwrap();
+
+    let said = host.must(&["stop", "a"]);
+    assert!(said.err.contains("the machine was started anew since"), "{}", said.err);
+    // Nobody knows whether the guest has written to it: it counts as written.
+    assert_eq!(host.left("a"), ["private-dirty.img"]);
+    host.must(&["volume", "discard", "a:private"]);
+    host.must(&["pool", "check"]);
+}
+
+#[test]
+fn a_killed_start_has_started_the_vm_or_nothing() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    for millis in [0, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 400] {
+        let mut start = host.command(&["start", "a"]);
+        let mut start = start.stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(millis));
+        start.kill().unwrap();
+        start.wait().unwrap();
+        settles(&host, millis);
+    }
+    host.must(&["pool", "check"]);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_at_any_time_leaves_nothing_that_stays() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    for millis in [0, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256] {
+        let mut start = host.command(&["start", "a"]);
+        let mut start = start.stderr(Stdio::null()).spawn().unwrap();
+        let supervisor = loop {
+            match (host.supervisor("a"), start.try_wait().unwrap()) {
+                (Some(pid), _) => break Some(pid),
+                (None, Some(_)) => break None,
+                (None, None) => thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        thread::sleep(Duration::from_millis(millis));
+        supervisor.into_iter().for_each(end);
+        start.wait().unwrap();
+        settles(&host, millis);
+    }
+    host.must(&["pool", "check"]);
+}
+
+/// Checks that the VM can be started and stopped, whatever was killed before, and that nothing is left then.
+fn settles(host: &Host, millis: u64) {
+    // Whoever still works on it may finish.
+    while let "busy" = host.state("a").as_str() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    if host.state("a") == "running" {
+        // A supervisor whose start was killed ends its machine; another one has let it run.
+        host.run(&["stop", "a", "--force"]);
+        host.until("a", "stopped");
+    }
+    host.must(&["start", "a"]);
+    host.must(&["stop", "a", "--force", "--discard"]);
+    assert_eq!((host.left("a"), host.sockets()), (vec![], vec![]), "after {millis} ms");
+}
+
+#[test]
+fn of_two_starts_at_once_one_is_refused() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    let both: Vec<_> = (0..2)
+        .map(|_| host.command(&["start", "a"]).stderr(Stdio::null()).spawn().unwrap())
+        .collect();
+    let mut ended: Vec<_> =
+        both.into_iter().map(|mut start| start.wait().unwrap().code()).collect();
+    ended.sort();
+    assert_eq!((ended, host.state("a").as_str()), (vec![Some(0), Some(1)], "running"));
+    host.must(&["stop", "a", "--force"]);
+}
