@@ -19,7 +19,7 @@ use failure::{Failure, Result};
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
-  demo                            boot a Debian on a read-only root and show what it keeps: nothing
+  demo                            machines that share a Debian: what they forget, what they keep, and its versions
   test [--tier pure|root|vm] [--fuzz-seconds N] [FILTER]
                                   run the tests, all without a tier; FILTER is part of their names; the tier `root`
                                   mounts images of btrfs, XFS and ext4 (root and loop devices), `vm` boots machines
@@ -27,8 +27,8 @@ usage: cargo xtask VERB
   setup                           install the system packages that the tasks need
   images [NAME…] [--force]        build the virtual machine images (all without a NAME)
   images --list                   say which images there are
-  install --root DIR [--binary FILE]
-                                  install the guest below DIR (`/` is this system)
+  install --root DIR [--binary FILE] [--host]
+                                  install the guest, or with --host the host's program, below DIR (`/` is this system)
   initramfs --kernel VERSION [--modules-dir DIR] [--add NAME,…] [--conf FILE] [--binary FILE] [--output FILE]
             [--compress zstd|gzip|none]
                                   write an initramfs of the guest as its /init and the modules of a kernel, nothing else;

@@ -1,4 +1,6 @@
-//! `cargo xtask install`: a root folder flows in, the guest with its hooks is installed below it.
+//! `cargo xtask install`: a root folder flows in, the guest with its hooks, or the host's program, is installed below it.
+
+mod host;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -59,13 +61,18 @@ impl What {
 struct Options {
     root: PathBuf,
     binary: Option<PathBuf>,
+    host: bool,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let (mut root, mut binary) = (None, None);
+        let (mut root, mut binary, mut host) = (None, None, false);
         let mut args = args.iter();
         while let Some(arg) = args.next() {
+            if arg == "--host" {
+                host = true;
+                continue;
+            }
             let target = match arg.as_str() {
                 "--root" => &mut root,
                 "--binary" => &mut binary,
@@ -79,7 +86,7 @@ impl Options {
         let root = root.ok_or_else(|| {
             Failure::usage("install: --root DIR is needed; `--root /` installs on this system")
         })?;
-        Ok(Options { root, binary })
+        Ok(Options { root, binary, host })
     }
 }
 
@@ -88,21 +95,31 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     let binary = match options.binary {
         Some(binary) => binary,
+        None if options.host => workspace::build_host()?,
         None => workspace::build_guest(Linking::Dynamic)?,
     };
-    for path in install(&options.root, &binary)? {
-        println!("{}", path.display());
-    }
+    let written = if options.host {
+        let completions = host::Completions::of(&binary)?;
+        put_all(&options.root, host::items(&binary, &completions)?)?
+    } else {
+        install(&options.root, &binary)?
+    };
+    written.iter().for_each(|path| println!("{}", path.display()));
     Ok(())
 }
 
 /// Installs the guest below `root` and returns what was written.
 pub(crate) fn install(root: &Path, binary: &Path) -> Result<Vec<PathBuf>> {
+    put_all(root, items(binary)?)
+}
+
+/// Puts all parts in their places below `root` and returns what was written.
+fn put_all(root: &Path, items: Vec<Item>) -> Result<Vec<PathBuf>> {
     if !root.is_dir() {
         return Err(Failure::new(format!("the root {} is not a folder", root.display())));
     }
     let mut written = Vec::new();
-    for item in items(binary)? {
+    for item in items {
         let to = root.join(&item.to);
         if put(&item.what, &to)? {
             written.push(to);
@@ -156,21 +173,35 @@ pub(crate) fn items(binary: &Path) -> Result<Vec<Item>> {
             mode,
         ));
     }
-    for name in names(&repository.join("man"))? {
+    items.extend(pages(|name| name != host::PAGE)?);
+    items.extend(papers("usr/share/doc/ebbtide-init")?);
+    Ok(items)
+}
+
+/// Returns the manual pages whose names are `wanted`.
+fn pages(wanted: impl Fn(&str) -> bool) -> Result<Vec<Item>> {
+    let folder = workspace::root().join("man");
+    let names = names(&folder)?.into_iter().filter(|name| wanted(name));
+    let item = |name: String| {
         // The last part of a name is its section.
         let section = name.rsplit('.').next().unwrap_or_default();
-        items.push(item(
-            &format!("man/{name}"),
-            &format!("usr/share/man/man{section}/{name}"),
-            0o644,
-        ));
-    }
-    for name in names(&repository)? {
-        if name == "README.md" || name == "CHANGELOG.md" || name.starts_with("LICENSE") {
-            items.push(item(&name, &format!("usr/share/doc/ebbtide-init/{name}"), 0o644));
-        }
-    }
-    Ok(items)
+        let to = format!("usr/share/man/man{section}/{name}").into();
+        Item { what: What::File { from: folder.join(name), mode: 0o644 }, to }
+    };
+    Ok(names.map(item).collect())
+}
+
+/// Returns what is to be read about all of it, for the folder `to`.
+fn papers(to: &str) -> Result<Vec<Item>> {
+    let repository = workspace::root();
+    let names = names(&repository)?.into_iter().filter(|name| {
+        name == "README.md" || name == "CHANGELOG.md" || name.starts_with("LICENSE")
+    });
+    let item = |name: String| Item {
+        to: Path::new(to).join(&name),
+        what: What::File { from: repository.join(name), mode: 0o644 },
+    };
+    Ok(names.map(item).collect())
 }
 
 /// Puts one part in its place and returns whether it was written.
@@ -238,7 +269,11 @@ mod tests {
         assert!(Options::parse(&[]).unwrap_err().is_usage());
         assert!(Options::parse(&words("--root")).unwrap_err().is_usage());
         let options = Options::parse(&words("--root / --binary /tmp/x")).unwrap();
-        assert_eq!(options, Options { root: "/".into(), binary: Some("/tmp/x".into()) });
+        assert_eq!(
+            options,
+            Options { root: "/".into(), binary: Some("/tmp/x".into()), host: false }
+        );
+        assert!(Options::parse(&words("--host --root /")).unwrap().host);
     }
 
     #[test]
