@@ -8,6 +8,8 @@ mod machines;
 use machines::{Host, end, is_alive, qemu_is_there};
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::Stdio,
     thread,
     time::{Duration, SystemTime},
@@ -128,6 +130,24 @@ fn a_killed_start_has_started_the_vm_or_nothing() {
         settles(&host, millis);
     }
     host.must(&["pool", "check"]);
+}
+
+#[test]
+fn a_vm_whose_starter_is_gone_before_it_ran_ends_and_leaves_nothing() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut supervisor =
+        host.command(&["supervise", "a"]).stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(&ours).read_line(&mut line).unwrap();
+    assert!(line.contains("started"), "{line}");
+    assert_eq!(host.state("a"), "running");
+    drop(ours);
+    assert!(supervisor.wait().unwrap().success());
+    let left = (host.state("a"), host.left("a"), host.sockets().len());
+    // The log stays: nobody else could say why.
+    assert_eq!(left, ("stopped".into(), vec![], 1));
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Host {
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Said {
-        Said::new(self.command(words).output().unwrap())
+        Said::new(&self.command(words).output().unwrap())
     }
 
     /// Runs a command that has to succeed.
@@ -184,7 +184,7 @@ impl Drop for Host {
 }
 
 impl Said {
-    fn new(output: Output) -> Self {
+    fn new(output: &Output) -> Self {
         Self {
             status: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
