@@ -172,8 +172,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let pool = self.pool();
-        let ours = |command: &str| command.contains(pool.to_str().unwrap());
+        // The pool's name has quotes, which QEMU's arguments escape.
+        let dir = format!("{}/", self.dir.path().display());
+        let ours = |command: &str| command.contains(&dir);
         // A supervisor first: it would begin something else when its QEMU ends.
         for program in ["supervise", "-nodefaults"] {
             processes()
