@@ -76,12 +76,13 @@ impl Host {
     }
 }
 
-/// Whatever has become of the story: no machine outlives it.
-impl Drop for Host {
-    fn drop(&mut self) {
+impl Host {
+    /// Stops all machines and removes all files, whatever has become of the story.
+    pub(crate) fn clear(&self) {
         for name in ["work", "mail", "debian"] {
             let _ = self.ebbtide(&["stop", name, "--force", "--discard"]);
         }
+        self.place.clear();
     }
 }
 

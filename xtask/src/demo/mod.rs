@@ -9,9 +9,11 @@ mod place;
 mod story;
 mod versions;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use host::Host;
+use nix::sys::signal::{SigSet, Signal};
 use place::{Place, Sharing};
 use story::Story;
 use vmtest::Accelerator;
@@ -35,13 +37,15 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     story.part("make the image of a Debian 12, unless it is there", || images::ensure(&[IMAGE]))?;
     let (place, sharing) = story.part("make a place for the pool", Place::make)?;
     let host = story.part("build the program", || Host::new(place, images::base()))?;
+    let host = Arc::new(host);
+    clear_when_interrupted(&host)?;
     introduce(sharing)?;
 
     let told = tell(&mut story, &host, sharing);
     if let Err(error) = &told {
         println!("\nThe story ends here: {}", error.chain());
     }
-    drop(host);
+    host.clear();
     let failed = story.failed() + usize::from(told.is_err());
     println!(
         "\n{} of {} claims hold; {:.0} s in all. Everything is removed.",
@@ -63,6 +67,24 @@ fn tell(story: &mut Story, host: &Host, sharing: Sharing) -> Result<()> {
     drop(mail);
     versions::crash(story, host)?;
     versions::end(story, host, &first)
+}
+
+/// Has Ctrl-C end the machines too: they run in the background, and would stay.
+fn clear_when_interrupted(host: &Arc<Host>) -> Result<()> {
+    let mut signals = SigSet::empty();
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
+        .into_iter()
+        .for_each(|signal| signals.add(signal));
+    signals.thread_block().context(|| "cannot wait for signals".to_owned())?;
+    let host = Arc::clone(host);
+    std::thread::spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            println!("\n{signal}: the machines are stopped, everything is removed");
+            host.clear();
+            std::process::exit(128 + signal as i32);
+        }
+    });
+    Ok(())
 }
 
 fn introduce(sharing: Sharing) -> Result<()> {

@@ -59,12 +59,20 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
+impl Place {
+    /// Removes all of it. What is in use by then is gone with its user.
+    pub(crate) fn clear(&self) {
         if let Some(mounted) = &self.mounted {
             // Lazily: a machine that could not be stopped still has files open, and nobody else wants them.
             let _ = Command::new("umount").arg("--lazy").arg(mounted).status();
         }
+        let _ = std::fs::remove_dir_all(self.folder.path());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

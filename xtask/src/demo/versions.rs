@@ -26,7 +26,7 @@ pub(crate) fn edit(story: &mut Story, host: &Host, work: &Guest, mail: &Guest) -
         let versions = proof.ebbtide(host, &["template", "versions", "debian"])?;
         proof.seen("two versions", versions.contains('1'));
         let listed =
-            proof.shell(host, "ls -1 --inode vm-templates/debian/root.img* appvms/*/root.img")?;
+            proof.shell(host, "ls -1 --inode vm-templates/debian/root.img vm-templates/debian/root.img.*@* appvms/*/root.img")?;
         let inode = |name: &str| {
             let line = listed.lines().find(|line| line.contains(name));
             line.and_then(|line| line.split_whitespace().next()).map(str::to_owned)
