@@ -21,7 +21,7 @@ pub const PREPARE: &str = "prepare";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// [`FORMAT`].
+    /// Always 1; a record with a larger one is refused.
     pub format: u32,
     /// The engine, `qemu`, or [`PREPARE`].
     pub engine: String,

@@ -82,7 +82,7 @@ pub(crate) fn restart(story: &mut Story, host: &Host, mail: &Guest) -> Result<()
 
 /// Kills a machine.
 pub(crate) fn crash(story: &mut Story, host: &Host) -> Result<()> {
-    story.claim("A machine that is killed is put in order, and that is said.", |proof| {
+    story.claim("A machine that is killed is put in order, and what it kept is there for its next start.", |proof| {
         proof.shell(host, "kill -9 $(grep -m 1 '^pid' appvms/mail/run.toml | tr -dc 0-9)")?;
         proof.shell(host, "for i in $(seq 50); do test -e appvms/mail/run.toml || break; sleep .1; done; ls appvms/mail")?;
         proof.ebbtide(host, &["vm", "show", "mail"]).map(drop)

@@ -45,12 +45,14 @@ struct DiskShown {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let guard = take(&pool, &options.name, PREPARE, Allow::Stopped)?;
+    // Looked up first: what fails here must not leave the VM prepared.
+    let boots = boot(&pool, guard.vm())?;
     let disks = prepare(&pool, &guard, Run::new(PREPARE)?)?;
     if !context.json {
         return out::text(&text(&disks));
     }
     let vm = guard.vm();
-    let (kernel, initrd, cmdline) = match boot(&pool, vm)? {
+    let (kernel, initrd, cmdline) = match boots {
         Boot::Disk => (None, None, None),
         Boot::Kernel { kernel, initrd, cmdline } => (Some(kernel), initrd, Some(cmdline)),
     };

@@ -2,7 +2,7 @@
 //!
 //! A VM is run by a process of its own, the [`supervise`]r: it takes the VM's lock, makes the volumes ready, starts QEMU,
 //! which inherits the lock, waits for its end, and stops the volumes as that end was. Whoever starts, stops or asks is a
-//! client of it, by [`news`], or of QEMU's monitor; none of them is needed for the VM to go on. When the supervisor is
+//! client of it, by lines of JSON, or of QEMU's monitor; none of them is needed for the VM to go on. When the supervisor is
 //! killed, QEMU goes on with the lock, and the next command after its end settles what is left.
 
 pub mod args;
