@@ -35,7 +35,7 @@ pub(super) fn main(rounds: Option<usize>) -> Result<()> {
     let rounds = rounds.unwrap_or(ROUNDS).to_string();
     let programs = build()?;
     let mut report = Report::new("host");
-    report.say(format!("Medians of {rounds} rounds, ours and the plain protocol in turn, in ms."));
+    report.say(format!("Medians (smallest–largest) of rounds of each shape: {rounds}. Ours and the plain protocol in turn, in ms."));
     report.say("");
     for kind in KINDS {
         report.say(format!("== {kind}"));

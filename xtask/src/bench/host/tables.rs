@@ -91,11 +91,14 @@ pub(super) fn calls(report: &mut Report, operations: &[Operation]) {
             operation.total().to_string(),
             operation.flushes().to_string(),
             operation.clones.to_string(),
-            format!(" {}", operation.listed()),
         ]
     };
     let rows: Vec<_> = operations.iter().map(row).collect();
-    report.table(&["operation (1g-1)", "system calls", "flushes", "clones", ""], &rows);
+    report.table(&["operation (1g-1)", "system calls", "flushes", "clones"], &rows);
+    for operation in operations {
+        report.say(format!("{}: {}", operation.name, operation.listed()));
+    }
+    report.say("");
 }
 
 /// The median and the range, in ms; nothing where nothing was measured.
