@@ -28,6 +28,7 @@ pub enum Allow {
 pub struct Guard {
     vm: Vm,
     said: Vec<String>,
+    is_prepared: bool,
     lock: Lock,
 }
 
@@ -44,19 +45,26 @@ impl Guard {
             run => run?,
         };
         let status = status::decide(false, run, run::boot_id()?, || (None, String::new()));
+        let is_prepared = matches!(status, Status::Prepared(_));
         let said = match &status {
             Status::Prepared(_) if allow == Allow::Prepared => Vec::new(),
             Status::Prepared(_) => return Err(refusal(&vm, &status).into()),
             Status::CutOff(run) => settle::settle(pool, &vm, Some(run))?,
             _ => settle::settle(pool, &vm, None)?,
         };
-        Ok(Self { vm, said, lock })
+        Ok(Self { vm, said, is_prepared, lock })
     }
 
     /// Returns what was settled, a sentence for each thing.
     #[must_use]
     pub fn said(&self) -> &[String] {
         &self.said
+    }
+
+    /// Returns whether the VM was prepared for an engine that is not ours, and was not cut off.
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.is_prepared
     }
 
     /// Returns the VM, with the record as it was when the lock was taken.
