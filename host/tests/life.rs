@@ -12,8 +12,13 @@ use ebbtide::{
     },
     vm::{self, Allow, Guard, Pick, Run, Status},
 };
+use ebbtide_format::units::Bytes;
 use pools::*;
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 const WORK: &str = "appvms/work";
 const DEBIAN: &str = "vm-templates/debian";
@@ -356,4 +361,28 @@ fn a_run_that_is_not_understood_is_not_guessed_about() {
     store.write_new(Path::new("appvms/work/run.toml"), b"form").unwrap();
     let text = refused(start(&pool, "work"), RefusalKind::Rule);
     assert!(text.contains("run.toml") && text.contains("line 1"), "{text}");
+}
+
+#[test]
+fn a_disk_that_grows_becomes_no_version_until_its_engine_was_told() {
+    let (store, pool) = usual();
+    let guard = start(&pool, "work").unwrap();
+    let told = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let size = Bytes::mib(16);
+        vm::resize(&pool, &id("work:private"), size, |_| {
+            // It stops meanwhile, and has time for it.
+            scope.spawn(|| {
+                vm::release(&pool, &guard, Ending::Commit).unwrap();
+                assert!(told.load(Ordering::SeqCst), "the release did not wait");
+            });
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(tree(&store).iter().any(|path| path.ends_with("private-dirty.img")));
+            told.store(true, Ordering::SeqCst);
+            Ok(())
+        })
+        .unwrap();
+    });
+    let clean = store.stat(Path::new("appvms/work/private.img")).unwrap().unwrap();
+    assert_eq!(clean.size, Bytes::mib(16));
 }

@@ -75,6 +75,12 @@ pub trait Held: fmt::Debug + Send + Sync {
     fn file(&self) -> Option<&File>;
 }
 
+/// Returns the error of an image that would be made smaller by growing.
+pub(crate) fn too_large(path: &Path, found: Bytes) -> io::Error {
+    let text = format!("{} has {found}: it would be cut off", path.display());
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
 /// Whether a lock is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -145,7 +151,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Removes an empty directory; `DirectoryNotEmpty` when it is not.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes an image larger. The caller has checked that it is not made smaller.
+    /// Makes an image larger; `InvalidInput` when that would make it smaller.
     fn grow(&self, path: &Path, size: Bytes) -> io::Result<()>;
 
     /// Sets the modification time.

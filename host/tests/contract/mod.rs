@@ -66,6 +66,7 @@ macro_rules! every_case {
             versions::a_revert_to_the_current_version_changes_nothing,
             versions::a_revert_with_something_uncommitted_is_refused,
             versions::shrinking_is_refused,
+            versions::growing_never_cuts_off,
             versions::a_stopped_volume_grows_as_a_new_version,
             versions::a_running_volume_grows_in_what_it_writes,
             versions::an_import_replaces_content_and_size,

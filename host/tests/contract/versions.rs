@@ -143,6 +143,19 @@ pub(super) fn shrinking_is_refused(place: &dyn Place) {
     assert!(text.contains("debian:root"), "{text}");
 }
 
+pub(super) fn growing_never_cuts_off(place: &dyn Place) {
+    directories(place);
+    let private = private();
+    place.driver().create(&private).unwrap();
+    start(place, &private);
+    let dirty = private.files.dirty();
+    // Somebody else has made it larger since it was looked at.
+    place.store().grow(&dirty, Bytes::mib(3)).unwrap();
+    let error = place.store().grow(&dirty, Bytes::mib(2)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+    assert_eq!(place.store().stat(&dirty).unwrap().unwrap().size, Bytes::mib(3));
+}
+
 pub(super) fn a_stopped_volume_grows_as_a_new_version(place: &dyn Place) {
     directories(place);
     let (template, root) = (template(), app_root());

@@ -11,7 +11,7 @@ mod sparse;
 pub use probe::{FileSystem, name, probe};
 
 use self::share::share;
-use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait};
+use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait, too_large};
 use ebbtide_format::units::Bytes;
 use nix::{errno::Errno, libc};
 use std::{
@@ -286,7 +286,11 @@ impl Store for LinuxStore {
     fn grow(&self, path: &Path, size: Bytes) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
-        options.open(self.at(path)?)?.set_len(size.0)
+        let file = options.open(self.at(path)?)?;
+        match file.metadata()?.len() {
+            found if found > size.0 => Err(too_large(path, Bytes(found))),
+            _ => file.set_len(size.0),
+        }
     }
 
     fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()> {

@@ -11,7 +11,7 @@ use self::{
     disk::{Content, Disk, File, ROOT},
     locks::Locks,
 };
-use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait};
+use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait, too_large};
 use ebbtide_format::units::Bytes;
 use nix::errno::Errno;
 use std::{
@@ -390,8 +390,11 @@ impl Store for MemoryStore {
         let mut inner = self.change(format!("grow {}", path.display()))?;
         let modified = inner.disk.now();
         let content = Arc::make_mut(&mut inner.disk.file_mut(path)?.live);
+        if content.size > size.0 {
+            return Err(too_large(path, Bytes(content.size)));
+        }
         content.modified = modified;
-        content.size = content.size.max(size.0);
+        content.size = size.0;
         Ok(())
     }
 
