@@ -11,6 +11,21 @@ use std::{io, path::Path};
 pub(super) const FILE: &str = ".lock";
 
 impl Pool {
+    /// Locks the pool, however long others have it: for the end of something long that nobody wants to begin again.
+    ///
+    /// # Errors
+    /// The kernel's alone.
+    pub fn lock_at_last(&self) -> Result<Lock> {
+        loop {
+            match self.lock() {
+                Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => {
+                    log::warn!("{refusal}; waiting on");
+                }
+                lock => return lock,
+            }
+        }
+    }
+
     /// Locks the pool, after others have done with it. Whoever has it waits for no lock of a VM longer than those do who
     /// only look, so a holder of such a lock may wait for this one.
     ///

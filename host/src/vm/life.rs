@@ -101,7 +101,7 @@ pub fn release(pool: &Pool, guard: &Guard, ending: Ending) -> Result<Vec<(Volume
         }
     }
     // What others read of several volumes, and write of pins, they do with the pool locked.
-    let lock = pool.lock()?;
+    let lock = pool.lock_at_last()?;
     let vm = pool.vm(&guard.vm().name)?;
     let mut outcomes = Vec::new();
     let mut first = None;

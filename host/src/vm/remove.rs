@@ -29,6 +29,10 @@ pub struct Removed {
 /// # Errors
 /// It runs, is the template of others, or a version of it is exported.
 pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
+    if let Ok(vm) = pool.vm(name) {
+        let volumes = vm.volumes(pool)?;
+        volumes.iter().try_for_each(|volume| pool.driver().wait(volume))?;
+    }
     let lock = pool.lock()?;
     let mut removed = Removed { said: sweep::asides(pool, &lock)?, ..Removed::default() };
     let mut was_begun = false;

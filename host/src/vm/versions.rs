@@ -113,6 +113,7 @@ pub fn pin(pool: &Pool, id: &VolumeId, number: u64, label: &str) -> Result<()> {
     vm.kept_volume(pool, &id.volume)?;
     let versions = versions(pool, id)?;
     let found = choose(id, &versions, &Pick::Number(number))?;
+    refuse_leftover(id, &versions, &found)?;
     if let Some(other) = &found.label {
         let text = format!("version {number} of {id} is pinned already, as {other:?}");
         return Err(Refusal::new(RefusalKind::Exists, text).into());
@@ -126,6 +127,21 @@ pub fn pin(pool: &Pool, id: &VolumeId, number: u64, label: &str) -> Result<()> {
     }
     pins.insert(label.into(), number);
     rewrite(pool, &vm, &lock)
+}
+
+/// Refuses the newest version when it is the current one: a cut has left it, and whoever settles that, without the pool's
+/// lock, goes by the pins that it has read.
+fn refuse_leftover(id: &VolumeId, versions: &Versions, found: &Versioned) -> Result<(), Refusal> {
+    let is_current = versions.current.is_some_and(|current| current.inode == found.version.inode);
+    if !is_current || versions.kept.last() != Some(found) || found.label.is_some() {
+        return Ok(());
+    }
+    let text = format!(
+        "{} of {id} is still its current version: a change of it was cut off",
+        found.revision
+    );
+    Err(Refusal::new(RefusalKind::Rule, text)
+        .hint("the next command that changes the VM settles that"))
 }
 
 fn is_kept(versions: &Versions, number: u64) -> bool {
@@ -156,6 +172,7 @@ pub fn unpin(pool: &Pool, id: &VolumeId, label: &str) -> Result<u64> {
 /// The VM runs; something is uncommitted; there is no such version.
 pub fn revert(pool: &Pool, id: &VolumeId, pick: &Pick) -> Result<Reverted> {
     let guard = Guard::take(pool, &id.vm, &format!("revert of {}", id.volume), Allow::Stopped)?;
+    pool.driver().wait(&pool.vm(&id.vm)?.kept_volume(pool, &id.volume)?)?;
     let _lock = pool.lock()?;
     let volume = pool.vm(&id.vm)?.kept_volume(pool, &id.volume)?;
     let to = choose(id, &versions(pool, id)?, pick)?.revision;

@@ -1,7 +1,11 @@
 //! `ebbtide volume import`.
 
 use crate::cli::{Context, background, context::take, outcome, progress::Bar, value};
-use ebbtide::{Result, name::VolumeId, vm::Allow};
+use ebbtide::{
+    Result,
+    name::VolumeId,
+    vm::{self, Allow},
+};
 use std::path::PathBuf;
 
 /// Make the content of a raw image the new version of a disk; the one before is kept
@@ -18,9 +22,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let id = &options.volume;
     let guard = take(&pool, &id.vm, &format!("import of {}", id.volume), Allow::Stopped)?;
-    let volume = guard.vm().volume(&pool, &id.volume)?;
     let mut bar = Bar::new(format!("import {id}"));
-    let outcome = pool.driver().import(&volume, &options.file, &mut bar)?;
+    let outcome = vm::import(&pool, &guard, &id.volume, &options.file, &mut bar)?;
     drop(bar);
     background::precache(&pool, &id.vm);
     outcome::print(context, &[(id.clone(), outcome)])

@@ -70,16 +70,17 @@ impl FileDriver {
         Ok((lock, seen))
     }
 
-    /// Like [`FileDriver::look_locked`], for changes that cannot be made beside it.
+    /// Like [`FileDriver::look_locked`], for changes that cannot be made beside it. Others wait for the pool meanwhile, so
+    /// this does not: [`Volumes::wait`] comes before.
     fn look_alone(&self, volume: &Volume) -> Result<(Lock, Seen)> {
-        match self.look_locked(volume, Wait::Yes)? {
+        match self.look_locked(volume, Wait::Briefly)? {
             (Some(lock), seen) => Ok((lock, seen)),
-            (None, _) => Err(Refusal::new(
-                RefusalKind::Busy,
-                format!("the next image of {} has been in the making for a minute", volume.id),
-            )
-            .hint("try again when that is done")
-            .into()),
+            (None, _) => {
+                let text = format!("the next image of {} is being made", volume.id);
+                Err(Refusal::new(RefusalKind::Busy, text)
+                    .hint("try again when that is done")
+                    .into())
+            }
         }
     }
 
@@ -194,6 +195,24 @@ impl Volumes for FileDriver {
         self.change(volume, recover::plan(volume, &seen))
     }
 
+    fn wait(&self, volume: &Volume) -> Result<()> {
+        // A lock makes its file, and what is not there stays so.
+        if !volume.role.is_kept() || !self.look(volume)?.lock {
+            return Ok(());
+        }
+        let path = volume.files.dir.join(lock_name(volume));
+        match self.store.lock(&path, Wait::Yes) {
+            Err(error) if is_busy(&error) => Err(Refusal::new(
+                RefusalKind::Busy,
+                format!("the next image of {} has been in the making for a minute", volume.id),
+            )
+            .hint("try again when that is done")
+            .into()),
+            Err(error) => Err(Error::doing(format!("lock {}", path.display()))(error)),
+            Ok(_lock) => Ok(()),
+        }
+    }
+
     fn remove(&self, volume: &Volume) -> Result<()> {
         let (_lock, seen) = if volume.role.is_kept() {
             self.look_alone(volume).map(|(lock, seen)| (Some(lock), seen))?
@@ -231,10 +250,13 @@ impl Commit for FileDriver {
         self.change(volume, revert::plan(volume, &seen, to)?)
     }
 
-    fn import(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn import_copy(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
         let seen = self.look(volume)?;
         let plan = import::copy(volume, &seen, file, SystemTime::now())?;
-        self.apply(&volume.id, plan, progress).inspect_err(|_| self.undo(volume))?;
+        self.apply(&volume.id, plan, progress).inspect_err(|_| self.undo(volume))
+    }
+
+    fn import_place(&self, volume: &Volume) -> Result<Outcome> {
         let placed = self.look_alone(volume).and_then(|(lock, seen)| {
             let copy = volume.files.aside(import::PURPOSE);
             let stat = self.store.stat(&copy);
@@ -262,6 +284,7 @@ impl Commit for FileDriver {
             let plan = resize::running(volume, &self.look(volume)?, size)?;
             return self.apply(&volume.id, plan, &mut Unseen);
         }
+        self.wait(volume)?;
         let (_lock, seen) = self.look_alone(volume)?;
         self.change(volume, resize::plan(volume, &seen, size)?)
     }

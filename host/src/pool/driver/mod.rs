@@ -147,6 +147,10 @@ pub trait Volumes: fmt::Debug + Send + Sync {
     /// `commit of debian:root was finished`. What a VM wrote (the dirty image) is not touched. Nothing to do: empty.
     fn recover(&self, volume: &Volume) -> Result<Vec<String>>;
 
+    /// Waits until nobody makes the next image of the volume, which the changes that exclude it do not do: they are made
+    /// with the pool locked. Refused after a minute.
+    fn wait(&self, volume: &Volume) -> Result<()>;
+
     /// Removes all files of the volume; files that are not ours stay.
     fn remove(&self, volume: &Volume) -> Result<()>;
 }
@@ -167,8 +171,19 @@ pub trait Commit: Volumes {
     /// Refused when there is something uncommitted.
     fn revert(&self, volume: &Volume, to: Revision) -> Result<Outcome>;
 
-    /// Makes the content of a file outside of the pool the new version. Refused when there is something uncommitted.
-    fn import(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<Outcome>;
+    /// Copies the content of a file outside of the pool beside the volume, durably, for [`Commit::import_place`]. Refused
+    /// when there is something uncommitted.
+    fn import_copy(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()>;
+
+    /// Makes what was copied the new version. What was pinned during the copy is in `volume`.
+    fn import_place(&self, volume: &Volume) -> Result<Outcome>;
+
+    /// Makes the content of a file outside of the pool the new version, where nobody pins meanwhile.
+    fn import(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<Outcome> {
+        self.import_copy(volume, file, progress)?;
+        self.wait(volume)?;
+        self.import_place(volume)
+    }
 
     /// Returns a path that stays the current version, whatever happens to the volume, until `export_end`.
     /// Needs no VM lock.

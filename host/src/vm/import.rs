@@ -1,0 +1,28 @@
+//! The content of a file outside of the pool, made the new version of a disk.
+
+use super::Guard;
+use crate::{
+    error::Result,
+    name::VolumeName,
+    pool::{Pool, driver::Outcome, store::Progress},
+};
+use std::path::Path;
+
+/// Makes the content of a file outside of the pool the new version of a disk. The copy, which may take minutes, is made
+/// with the VM locked alone; with the pool locked the record is read again, so that what was pinned meanwhile stays.
+///
+/// # Errors
+/// The VM has no such disk, or it keeps nothing; something is uncommitted; the file cannot be read.
+pub fn import(
+    pool: &Pool,
+    guard: &Guard,
+    name: &VolumeName,
+    file: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Outcome> {
+    let volume = guard.vm().volume(pool, name)?;
+    pool.driver().import_copy(&volume, file, progress)?;
+    pool.driver().wait(&volume)?;
+    let _lock = pool.lock_at_last()?;
+    pool.driver().import_place(&pool.vm(&guard.vm().name)?.volume(pool, name)?)
+}
