@@ -4,6 +4,7 @@
 //! [`LinuxStore::reflink`] shares extents, [`LinuxStore::copy`] copies what is not zero.
 
 mod locked;
+mod outside;
 mod probe;
 mod share;
 mod sparse;
@@ -18,7 +19,7 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Component, Path, PathBuf},
     time::SystemTime,
 };
@@ -111,6 +112,7 @@ fn share_or_copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::Res
     match share(from, to, progress) {
         Err(error) if cannot_share(&error) => {
             log::debug!("copies instead of cloning: {error}");
+            to.set_len(0)?;
             sparse::copy(from, to, progress)
         }
         ended => ended,
@@ -131,15 +133,6 @@ fn cannot_share(error: &io::Error) -> bool {
                 | Errno::ENOSYS
         )
     )
-}
-
-/// Opens a file or a disk of somebody else, whose name may be a link.
-fn open_outside(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-    let file = options.open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() || kind.is_block_device() { Ok(file) } else { Err(no_image(path)) }
 }
 
 /// Makes the names in a directory durable.
@@ -239,8 +232,8 @@ impl Store for LinuxStore {
     }
 
     fn take_in(&self, outside: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()> {
-        let from = open_outside(outside)?;
-        make(&self.at(to)?, |to| share_or_copy(&from, to, progress))
+        let from = outside::open(outside)?;
+        make(&self.at(to)?, |to| outside::take(&from, to, progress))
     }
 
     fn give_out(&self, from: &Path, outside: &Path, progress: &mut dyn Progress) -> io::Result<()> {
