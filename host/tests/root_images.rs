@@ -6,9 +6,13 @@ mod loopfs;
 
 use ebbtide::{
     VmName,
-    pool::{Create, DriverName, Pool, store::Unseen},
+    pool::{
+        Create, DriverName, Pool,
+        store::{Progress, Unseen},
+    },
     vm::{self, NewTemplate, RootSource},
 };
+use ebbtide_format::units::Bytes;
 use loopfs::{Kind, LoopFs, run};
 use std::{
     fs::{self, File},
@@ -105,6 +109,42 @@ fn root_images_that_lead_to_other_files_are_refused() {
     let error = template(&pool, "broken", &at("broken")).unwrap_err();
     assert!(error.to_string().starts_with("gzip: "), "{error}");
     assert!(loopfs::names(&pool.dir().join("vm-templates")).is_empty());
+}
+
+/// An owner who makes an image another one as soon as it was looked at.
+struct Owner<'a> {
+    hostile: &'a Path,
+    image: &'a Path,
+}
+
+impl Progress for Owner<'_> {
+    fn bytes(&mut self, _done: Bytes, _whole: Bytes) {
+        if self.hostile.exists() {
+            fs::rename(self.hostile, self.image).unwrap();
+        }
+    }
+}
+
+#[test]
+fn root_images_are_converted_as_they_were_looked_at() {
+    let fs = LoopFs::new(Kind::Btrfs);
+    let pool = Pool::create(&fs.dir().join("pool"), &Create::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let content = disk(&at("raw"));
+    run(Command::new("qemu-img")
+        .args(["convert", "-f", "raw", "-O", "vmdk"])
+        .args([at("raw"), at("image")]));
+    fs::write(at("secret"), vec![b's'; 16 << 20]).unwrap();
+    let extent = format!("RW 32768 FLAT \"{}\" 0", at("secret").display());
+    let head = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n";
+    fs::write(at("hostile"), format!("{head}{extent}\n")).unwrap();
+    let (name, new) = ("t".parse().unwrap(), NewTemplate::new(RootSource::Image(at("image"))));
+    let mut owner = Owner { hostile: &at("hostile"), image: &at("image") };
+    vm::create_template(&pool, &name, &new, &mut owner).unwrap();
+    assert!(!at("hostile").exists());
+    let root = fs::read(pool.dir().join("vm-templates/t/root.img")).unwrap();
+    assert!(root == content);
 }
 
 #[test]

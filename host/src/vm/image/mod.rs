@@ -26,7 +26,7 @@ const SECTOR: u64 = 512;
 /// sector is rounded up, as engines do with it. Not durable yet.
 ///
 /// # Errors
-/// The image is empty, or leads to other files; a program that it needs is missing or fails.
+/// The image is empty, leads to other files, or changes while it is read; a program that it needs is missing or fails.
 pub(super) fn take_in(
     store: &dyn Store,
     outside: &Path,
@@ -35,54 +35,46 @@ pub(super) fn take_in(
 ) -> Result<()> {
     let outside = &std::path::absolute(outside)
         .map_err(Error::doing(format!("find {}", outside.display())))?;
-    match format_of(outside)? {
-        Format::Raw => {
-            let step = Step::TakeIn { outside: outside.clone(), to: to.into() };
-            step::apply(&[step], store, progress)?;
-        }
-        Format::Image(format) => {
-            make_empty(store, to)?;
-            program::convert(outside, format, &store.real(to), progress)?;
-        }
-        Format::Packed(packer) => unpack(store, outside, packer, to, progress)?,
-    }
-    round_up(store, outside, to)
-}
-
-/// Unpacks an image beside `to`, and takes in what that is.
-fn unpack(
-    store: &dyn Store,
-    outside: &Path,
-    packer: &'static str,
-    to: &Path,
-    progress: &mut dyn Progress,
-) -> Result<()> {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let unpacked = to.with_file_name(format!("{name}.aside-unpacked"));
-    make_empty(store, &unpacked)?;
-    let real = store.real(&unpacked);
-    program::unpack(outside, packer, &real, progress)?;
-    let format = format_of(&real).map_err(|error| match error {
-        Error::Refused(refusal) => Error::Refused(Refusal {
-            text: format!("{}, unpacked: {}", outside.display(), refusal.text),
-            ..refusal
-        }),
-        error => error,
-    })?;
-    match format {
+    let aside = to.with_file_name(format!("{name}.aside-image"));
+    let seen_as = take_aside(store, outside, &aside, progress)?;
+    // Nobody else writes to that, so what is converted is what was looked at: an image that its owner can make another
+    // one in between could lead qemu-img to any file of this host.
+    let real = store.real(&aside);
+    match format_of(&real, &seen_as)? {
         Format::Raw => {
-            step::apply(&[Step::Rename { from: unpacked, to: to.into() }], store, progress)
+            step::apply(&[Step::Rename { from: aside, to: to.into() }], store, progress)?;
         }
         Format::Image(format) => {
             make_empty(store, to)?;
             program::convert(&real, format, &store.real(to), progress)?;
-            step::apply(&[Step::Remove(unpacked)], store, progress)
+            step::apply(&[Step::Remove(aside)], store, progress)?;
         }
         Format::Packed(_) => {
-            let text = format!("{} is packed twice", outside.display());
-            Err(Refusal::new(RefusalKind::Rule, text).hint("unpack it once, and give that").into())
+            let text = format!("{seen_as} is packed once more");
+            let refusal = Refusal::new(RefusalKind::Rule, text);
+            return Err(refusal.hint("unpack it, and give that").into());
         }
     }
+    round_up(store, outside, to)
+}
+
+/// Takes an image in as it is, unpacked if it is packed; returns what to call that.
+fn take_aside(
+    store: &dyn Store,
+    outside: &Path,
+    aside: &Path,
+    progress: &mut dyn Progress,
+) -> Result<String> {
+    let shown = outside.display().to_string();
+    if let Format::Packed(packer) = format_of(outside, &shown)? {
+        make_empty(store, aside)?;
+        program::unpack(outside, packer, &store.real(aside), progress)?;
+        return Ok(format!("{shown}, unpacked,"));
+    }
+    let step = Step::TakeIn { outside: outside.into(), to: aside.into() };
+    step::apply(&[step], store, progress)?;
+    Ok(shown)
 }
 
 /// Makes the file that a program fills: only its owner may read it.
@@ -91,12 +83,13 @@ fn make_empty(store: &dyn Store, path: &Path) -> Result<()> {
     step::apply(&[step], store, &mut crate::pool::store::Unseen)
 }
 
-fn format_of(image: &Path) -> Result<Format> {
+/// Returns the format of an image, which a refusal calls `shown`.
+fn format_of(image: &Path, shown: &str) -> Result<Format> {
     let found =
         fs::metadata(image).map_err(Error::doing(format!("look at {}", image.display())))?;
     // Opening a pipe would wait for somebody to write to it.
     if !found.is_file() && !found.file_type().is_block_device() {
-        let text = format!("{} is no image; wanted a file or a disk", image.display());
+        let text = format!("{shown} is no image; wanted a file or a disk");
         return Err(Refusal::new(RefusalKind::Invalid, text).into());
     }
     let mut head = Vec::new();
@@ -104,7 +97,7 @@ fn format_of(image: &Path) -> Result<Format> {
         .and_then(|file| file.take(HEAD).read_to_end(&mut head))
         .map_err(Error::doing(format!("read {}", image.display())))?;
     probe(&head).map_err(|refusal| {
-        let text = format!("{} is not taken: {}", image.display(), refusal.text);
+        let text = format!("{shown} is not taken: {}", refusal.text);
         Refusal { text, ..refusal }.into()
     })
 }

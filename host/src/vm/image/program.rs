@@ -68,8 +68,8 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Converts an image of a known format into an empty raw one. Nothing but that one file is opened: the format is not
-/// guessed again, and a backing file that it may have got since it was looked at is not followed.
+/// Converts an image of a known format, which nobody else writes to, into an empty raw one. The format is not guessed
+/// again, and no backing file is followed.
 pub(super) fn convert(
     image: &Path,
     format: &str,
