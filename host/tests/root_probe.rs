@@ -15,6 +15,14 @@ fn tells_whether_files_are_cloned_and_leaves_nothing_behind() {
         let before = loopfs::names(&fs.dir());
         let found = probe(&fs.dir()).unwrap();
         assert_eq!((found.name.as_str(), found.clones), (name, clones));
+        assert!(found.lacks.is_empty(), "{kind:?}: {:?}", found.lacks);
         assert_eq!(loopfs::names(&fs.dir()), before);
     }
+}
+
+#[test]
+fn names_what_a_file_system_lacks() {
+    let fs = LoopFs::new(Kind::SecondsExt4);
+    let found = probe(&fs.dir()).unwrap();
+    assert_eq!((found.lacks, found.clones), (vec!["times of files in nanoseconds"], false));
 }

@@ -122,12 +122,22 @@ fn refuse_content(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Decides how versions share what they have in common.
+/// Decides how versions share what they have in common, where there can be any.
 pub(super) fn choose(
     dir: &Path,
     options: &Create,
     found: &FileSystem,
 ) -> Result<DriverName, Refusal> {
+    if !found.lacks.is_empty() {
+        let text = format!(
+            "the file system of {} is {}, which does not have what every pool needs: {}",
+            dir.display(),
+            found.name,
+            found.lacks.join(", ")
+        );
+        let hint = "choose a directory on btrfs, on XFS, or with --allow-copy on ext4";
+        return Err(Refusal::new(RefusalKind::Unable, text).hint(hint));
+    }
     match options.driver {
         Some(DriverName::Copy) => Ok(DriverName::Copy),
         _ if found.clones => Ok(DriverName::Reflink),
@@ -151,7 +161,19 @@ mod tests {
     use super::*;
 
     fn file_system(clones: bool) -> FileSystem {
-        FileSystem { name: "ext4".into(), clones }
+        FileSystem { name: "ext4".into(), clones, lacks: Vec::new() }
+    }
+
+    #[test]
+    fn refuses_a_file_system_without_what_every_driver_needs() {
+        let lacks = vec!["hard links", "locks of files"];
+        let found = FileSystem { name: "vfat".into(), clones: true, lacks };
+        for driver in [None, Some(DriverName::Copy), Some(DriverName::Reflink)] {
+            let options = Create { driver, allow_copy: true, ..Create::default() };
+            let refused = choose(Path::new("/pool"), &options, &found).unwrap_err();
+            assert!(refused.text.contains("vfat"), "{refused}");
+            assert!(refused.text.ends_with(": hard links, locks of files"), "{refused}");
+        }
     }
 
     #[test]

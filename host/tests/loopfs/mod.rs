@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Xfs,
     /// Does not clone.
     Ext4,
+    /// Does not clone, and has whole seconds only.
+    SecondsExt4,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Btrfs | Self::CompressedBtrfs => &["mkfs.btrfs", "-q", "-m", "single"],
             Self::Xfs => &["mkfs.xfs", "-q", "-m", "reflink=1"],
             Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0"],
+            Self::SecondsExt4 => &["mkfs.ext4", "-q", "-F", "-I", "128"],
         }
     }
 

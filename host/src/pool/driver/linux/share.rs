@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the first piece has; every other has a multiple of it too, which is whole blocks of any file system.
-const SMALLEST: u64 = 1 << 20;
+pub(super) const SMALLEST: u64 = 1 << 20;
 /// How long a piece should take.
 const WANTED: Duration = Duration::from_millis(3);
 /// How many times as large as the piece before it one is at most: extents may be denser there.
