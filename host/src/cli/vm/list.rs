@@ -3,7 +3,8 @@
 use crate::cli::{Context, human, out, shown, table::Table};
 use ebbtide::{
     Result, VmName,
-    vm::{Kind, Listed, list},
+    engine::qemu,
+    vm::{Kind, Listed, Status, list},
 };
 use ebbtide_format::units::Bytes;
 use serde::Serialize;
@@ -27,6 +28,7 @@ struct Vm<'a> {
     uncommitted: bool,
     private_size: Option<u64>,
     private_allocated: Option<u64>,
+    paused: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, _: &Options) -> Result<()> {
@@ -57,6 +59,10 @@ fn look(listed: &Listed) -> Vm<'_> {
         uncommitted: listed.uncommitted,
         private_size: private.map(|version| version.size.0),
         private_allocated: private.map(|version| version.allocated.0),
+        paused: match &listed.status {
+            Status::Running(run) => qemu::paused(run),
+            _ => None,
+        },
     }
 }
 
@@ -64,9 +70,10 @@ fn text(vms: &[Vm<'_>]) -> String {
     let mut table = Table::new(["NAME", "STATE", "TEMPLATE", "OUTDATED", "PRIVATE", "TAKES"]);
     for vm in vms {
         let size = |size: Option<u64>| size.map_or("none".into(), |size| human::size(Bytes(size)));
+        let state = if vm.paused.is_some() { "running, stands still" } else { vm.state };
         table.row([
             vm.name.to_string(),
-            shown::state_cell(vm.state, vm.uncommitted),
+            shown::state_cell(state, vm.uncommitted),
             vm.template.map(ToString::to_string).unwrap_or_default(),
             if vm.outdated { "yes" } else { "no" }.into(),
             size(vm.private_size),

@@ -3,6 +3,7 @@
 use crate::cli::{Context, human, out, shown, table, volumes};
 use ebbtide::{
     Result, VmName,
+    engine::qemu,
     pool::Pool,
     vm::{
         Listed, PREPARE, Record, Status, look,
@@ -52,6 +53,7 @@ struct Run<'a> {
     pid: Option<u32>,
     since: jiff::Timestamp,
     sockets: &'a BTreeMap<String, PathBuf>,
+    paused: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
@@ -98,12 +100,13 @@ fn show<'a>(pool: &Pool, listed: &'a Listed) -> Result<Shown<'a>> {
 }
 
 fn engine(status: &Status) -> Option<Run<'_>> {
-    match status {
-        Status::Running(run) | Status::Prepared(run) | Status::CutOff(run) => {
-            Some(Run { engine: &run.engine, pid: run.pid, since: run.since, sockets: &run.sockets })
-        }
-        Status::Stopped | Status::Busy { .. } => None,
-    }
+    let (run, paused) = match status {
+        Status::Running(run) => (run, qemu::paused(run)),
+        Status::Prepared(run) | Status::CutOff(run) => (run, None),
+        Status::Stopped | Status::Busy { .. } => return None,
+    };
+    let (engine, sockets) = (run.engine.as_str(), &run.sockets);
+    Some(Run { engine, pid: run.pid, since: run.since, sockets, paused })
 }
 
 fn text(shown: &Shown<'_>, record: &Record) -> String {
@@ -112,7 +115,9 @@ fn text(shown: &Shown<'_>, record: &Record) -> String {
         Some(run) if run.engine == PREPARE => format!("{state} since {}", human::time(run.since)),
         Some(run) => {
             let pid = run.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-            format!("{state}, {}{pid} since {}", run.engine, human::time(run.since))
+            let paused = run.paused.as_ref().map(|why| format!("; it stands still: {why}"));
+            let (since, paused) = (human::time(run.since), paused.unwrap_or_default());
+            format!("{state}, {}{pid} since {since}{paused}", run.engine)
         }
         None => state,
     };

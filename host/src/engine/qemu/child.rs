@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How many lines of QEMU go to the log: a guest can cause as many as it likes.
-const MOST_LINES: usize = 1000;
+pub(super) const MOST_LINES: usize = 1000;
 /// How many of them are shown when it ends in another way than it should.
 const LAST_LINES: usize = 12;
 /// The longest line; a longer one is divided.

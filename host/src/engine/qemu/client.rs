@@ -1,6 +1,11 @@
 //! Whoever starts, stops, attaches to or resizes a VM: the other end of a supervisor, and of QEMU's monitor.
 
-use super::{ENGINE, args::node, told};
+use super::{
+    ENGINE,
+    args::node,
+    news::{Heard, News, Request, say},
+    told,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::{VmName, VolumeName},
@@ -8,13 +13,17 @@ use crate::{
 };
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::lock::exclusive_at_once;
-use qemu::Monitor;
+use qemu::{Deadline, Monitor};
 use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::{fs::OpenOptionsExt, net::UnixStream},
     path::Path,
+    time::Duration,
 };
+
+/// How long a supervisor may take to answer whoever only looks.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Returns a socket of a run of ours.
 pub(super) fn socket<'a>(run: &'a Run, what: &str) -> Result<&'a Path> {
@@ -31,6 +40,21 @@ pub(super) fn socket<'a>(run: &'a Run, what: &str) -> Result<&'a Path> {
 
 pub(super) fn connect(path: &Path) -> Result<UnixStream> {
     UnixStream::connect(path).map_err(Error::doing(format!("connect to {}", path.display())))
+}
+
+/// Returns why a running VM stands still, such as a host without space; `None` when it does not, or nobody says.
+#[must_use]
+pub fn paused(run: &Run) -> Option<String> {
+    let stream = connect(socket(run, "supervisor").ok()?).ok()?;
+    let mut heard = Heard::new(&stream).ok()?;
+    say(&stream, &Request::Look);
+    let deadline = Deadline::exactly(GLANCE);
+    while heard.wait(deadline) {
+        if let News::Paused(why) = heard.next()? {
+            return why;
+        }
+    }
+    None
 }
 
 /// Connects to the monitor of a running VM. It has one client at a time; others wait, for 20 s at most.

@@ -36,6 +36,8 @@ pub(super) enum Happened {
     Left(u64),
     /// QEMU has been told to end some time ago.
     Overdue,
+    /// A machine that stands still may go on by now.
+    Retry,
 }
 
 /// The clients, and what happens.
@@ -144,16 +146,23 @@ impl Control {
         self.clients.values().any(|client| client.discard)
     }
 
-    /// Says [`Happened::Overdue`] after some time.
+    /// Has something happen after some time.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn overdue_after(&self, time: Duration) -> Result<()> {
+    pub(super) fn later(&self, time: Duration, happened: Happened) -> Result<()> {
         let tell = self.tell.clone();
-        begin("overdue", move || {
+        begin("later", move || {
             thread::sleep(time);
-            let _ = tell.send(Happened::Overdue);
+            let _ = tell.send(happened);
         })
+    }
+
+    /// Tells one client.
+    pub(super) fn answer(&self, number: u64, what: &impl Serialize) {
+        if let Some(client) = self.clients.get(&number) {
+            say(&client.stream, what);
+        }
     }
 
     /// Tells all clients.

@@ -13,6 +13,8 @@ pub(super) struct Seen<'a> {
     pub(super) ran: bool,
     /// Why QEMU said that the machine shuts down, if it did.
     pub(super) reason: Option<&'a str>,
+    /// Which write to a kept disk the guest was told has failed, if one has.
+    pub(super) lost: Option<&'a str>,
     /// How its process ended; `None` when nobody knows.
     pub(super) status: Option<ExitStatus>,
     /// Whether somebody who still waits has asked to drop what was written.
@@ -22,7 +24,7 @@ pub(super) struct Seen<'a> {
 /// Returns what to do with what was written, and why the VM counts as cut off, if it does.
 ///
 /// A clean end is one that the guest itself came to: a version that others boot from must not be whatever was on the
-/// disk when somebody pulled the plug.
+/// disk when somebody pulled the plug. Nor must it lack a write that failed: what a guest makes of that, nobody knows.
 pub(super) fn decide(seen: Seen<'_>) -> (Ending, Option<String>) {
     let cut = why_cut(seen);
     let ending = match (seen.discard && seen.ran, &cut) {
@@ -38,7 +40,7 @@ fn why_cut(seen: Seen<'_>) -> Option<String> {
         return Some("it was never let run".into());
     }
     match (seen.status, seen.reason) {
-        (Some(status), Some("guest-shutdown")) if status.success() => None,
+        (Some(status), Some("guest-shutdown")) if status.success() => seen.lost.map(str::to_owned),
         (Some(status), _) if !status.success() => Some(format!("QEMU ended with {status}")),
         (_, Some("guest-panic")) => Some("the guest's kernel panicked".into()),
         (_, Some(FORCED)) => Some("it was stopped by force".into()),
@@ -53,8 +55,13 @@ mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
 
-    const CLEAN: Seen<'static> =
-        Seen { ran: true, reason: Some("guest-shutdown"), status: None, discard: false };
+    const CLEAN: Seen<'static> = Seen {
+        ran: true,
+        reason: Some("guest-shutdown"),
+        lost: None,
+        status: None,
+        discard: false,
+    };
 
     fn exit(raw: i32) -> Option<ExitStatus> {
         Some(ExitStatus::from_raw(raw))
@@ -78,6 +85,8 @@ mod tests {
             assert_eq!(ending, Ending::Keep, "{reason:?} {raw}");
             assert!(cut.as_ref().is_some_and(|text| text.contains(why)), "{cut:?}");
         }
+        let lost = Some("a write to private failed: Input/output error");
+        assert_eq!(decide(Seen { lost, ..clean }), (Ending::Keep, lost.map(str::to_owned)));
         assert_eq!(decide(CLEAN).0, Ending::Keep, "nobody saw how the process ended");
     }
 

@@ -10,13 +10,14 @@ mod child;
 mod client;
 mod control;
 mod ending;
+mod events;
 mod news;
 mod runtime;
 mod start;
 mod stop;
 mod supervisor;
 
-pub use client::{Attached, attach, monitor, resize};
+pub use client::{Attached, attach, monitor, paused, resize};
 pub use news::Report;
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};

@@ -33,6 +33,8 @@ pub(super) enum News {
     Running,
     /// [`Request::Discard`] was heard.
     Noted,
+    /// The answer to [`Request::Look`] and [`Request::Powerdown`]: why the machine stands still, if it does.
+    Paused(Option<String>),
     /// The VM has ended, its volumes are stopped, and it can be started again.
     Ended(Report),
 }
@@ -45,6 +47,8 @@ pub(super) enum Request {
     Go,
     /// The guest is to shut down.
     Powerdown,
+    /// This client wants to know whether the machine stands still.
+    Look,
     /// The machine is to end at once.
     Quit,
     /// What the VM wrote is to be dropped when it ends while this client still listens.

@@ -107,14 +107,16 @@ fn by_supervisor(name: &VmName, mut watch: Watch, how: Stop) -> Result<Option<Re
     let limit = if how.force { PATIENCE.max(how.limit) } else { how.limit };
     let deadline = Deadline::exactly(limit);
     say(&watch.stream, &request);
+    let mut paused = None;
     loop {
         if !watch.heard.wait(deadline.but_at_most(AGAIN)) {
-            deadline.left().ok_or_else(|| too_long(name, how, limit))?;
+            deadline.left().ok_or_else(|| too_long(name, how, limit, paused.as_deref()))?;
             say(&watch.stream, &request);
             continue;
         }
         match watch.heard.next() {
             Some(News::Ended(report)) => return Ok(Some(report)),
+            Some(News::Paused(why)) => paused = why,
             Some(_) => {}
             None => return Ok(None),
         }
@@ -145,7 +147,7 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
             return Ok(());
         }
     }
-    Err(too_long(name, how, how.limit).into())
+    Err(too_long(name, how, how.limit, None).into())
 }
 
 /// Waits for QEMU to hang up.
@@ -168,11 +170,17 @@ fn kill_qemu(name: &VmName, run: &Run) -> Result<()> {
     }
 }
 
-fn too_long(name: &VmName, how: Stop, limit: Duration) -> Refusal {
+fn too_long(name: &VmName, how: Stop, limit: Duration, paused: Option<&str>) -> Refusal {
     let seconds = limit.as_secs();
     if how.force {
         let text = format!("{name} was told to end {seconds} s ago, and has not ended");
         return Refusal::new(RefusalKind::Unable, text);
+    }
+    if let Some(why) = paused {
+        let text = format!("{name} has not shut down within {seconds} s: it stands still, {why}");
+        return Refusal::new(RefusalKind::Busy, text).hint(
+            "it goes on by itself within seconds once that is mended, and shuts down when it is asked again",
+        );
     }
     let text = format!("{name} has not shut down within {seconds} s; it was asked to, and goes on");
     Refusal::new(RefusalKind::Busy, text).hint(format!(

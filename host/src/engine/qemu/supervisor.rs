@@ -2,10 +2,11 @@
 
 use super::{
     ENGINE,
-    args::{Host, SANDBOX, Sockets, arguments},
+    args::{Host, SANDBOX, Sockets, arguments, node},
     child::Running,
     control::{ASKER, Control, Happened},
     ending::{FORCED, Seen, decide},
+    events::Events,
     news::{Failure, News, Report, Request},
     runtime::Runtime,
     told,
@@ -19,7 +20,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
-use qemu::{Accelerator, Event};
+use qemu::Accelerator;
 use serde_json::json;
 use std::{
     collections::BTreeMap, ffi::OsString, fs::File, os::unix::net::UnixStream, path::PathBuf,
@@ -28,6 +29,8 @@ use std::{
 
 /// How long QEMU may take to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After how long a machine that stands still because of a disk is let go on: by then somebody may have made room.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Runs a VM, and returns when it has ended and its next start is prepared. `extra` are further arguments of QEMU. What
 /// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
@@ -83,17 +86,27 @@ impl<'a> Started<'a> {
             log::error!("{error}");
         }
         control.tell(&News::Started(self.qemu.id()));
-        let (mut ran, mut reason) = (false, None);
+        let (mut ran, mut retries) = (false, false);
+        let mut events = Events::new(kept(self.pool, &self.guard));
         while let Some(happened) = control.next() {
             match happened {
                 Happened::Asked(ASKER, Request::Go) if !ran => {
                     ran = self.go();
                     control.tell(&News::Running);
                 }
-                Happened::Asked(_, Request::Powerdown) => self.say("system_powerdown"),
+                Happened::Asked(number, Request::Powerdown) => {
+                    if events.paused.is_some() {
+                        self.say("cont");
+                    }
+                    self.say("system_powerdown");
+                    control.answer(number, &News::Paused(events.paused.clone()));
+                }
+                Happened::Asked(number, Request::Look) => {
+                    control.answer(number, &News::Paused(events.paused.clone()));
+                }
                 Happened::Asked(_, Request::Quit) => {
                     self.say("quit");
-                    if control.overdue_after(PATIENCE).is_err() {
+                    if control.later(PATIENCE, Happened::Overdue).is_err() {
                         self.qemu.kill();
                     }
                 }
@@ -101,8 +114,17 @@ impl<'a> Started<'a> {
                 // Nobody wants it any more, and it has done nothing yet.
                 Happened::Left(ASKER) if !ran => self.qemu.kill(),
                 Happened::Event(event) => {
-                    report(&event);
-                    reason = event.shutdown_reason().map(str::to_owned).or(reason);
+                    events.hear(&event);
+                    if events.paused.is_some() && !retries {
+                        retries = control.later(RETRY, Happened::Retry).is_ok();
+                    }
+                }
+                Happened::Retry => {
+                    retries = false;
+                    if events.paused.is_some() {
+                        // Where nothing has changed, the same write fails again, and says so.
+                        let _ = self.qemu.monitor.tell("cont", &json!({}));
+                    }
                 }
                 Happened::Closed => break,
                 _ => {}
@@ -110,7 +132,8 @@ impl<'a> Started<'a> {
         }
         let status = self.qemu.wait();
         let discard = control.discard();
-        let seen = Seen { ran, reason: reason.as_deref(), status, discard };
+        let (reason, lost) = (events.reason.as_deref(), events.lost.as_deref());
+        let seen = Seen { ran, reason, lost, status, discard };
         self.settle(seen, control);
     }
 
@@ -201,6 +224,16 @@ fn start(pool: &Pool, guard: &Guard, runtime: &Runtime, extra: &[OsString]) -> R
     })
 }
 
+/// Returns the disks whose content outlives the run.
+fn kept(pool: &Pool, guard: &Guard) -> Vec<String> {
+    let volumes = guard.vm().volumes(pool).unwrap_or_default();
+    volumes
+        .iter()
+        .filter(|volume| volume.role.is_kept())
+        .map(|volume| node(&volume.id.volume).to_owned())
+        .collect()
+}
+
 fn sockets(runtime: &Runtime) -> BTreeMap<String, PathBuf> {
     let sockets = [
         ("console", runtime.console()),
@@ -226,18 +259,4 @@ fn open_log(runtime: &Runtime) -> Result<()> {
     let doing = || format!("make log {}", path.display());
     let file = File::create_new(&path).map_err(Error::doing(doing()))?;
     dup2_stderr(&file).map_err(|errno| Error::doing(doing())(errno.into()))
-}
-
-/// Logs what happens to the machine: a disk that fails loudly, the rest for who reads the log.
-fn report(event: &Event) {
-    let time = Timestamp::now();
-    match event.name.as_str() {
-        "BLOCK_IO_ERROR" | "BLOCK_IMAGE_CORRUPTED" | "GUEST_PANICKED" => {
-            log::warn!("{time:.0} {}: {}", event.name, event.data);
-        }
-        "SHUTDOWN" | "RESET" | "STOP" | "RESUME" | "POWERDOWN" => {
-            log::info!("{time:.0} {}: {}", event.name, event.data);
-        }
-        _ => {}
-    }
 }

@@ -1,0 +1,136 @@
+//! What a supervisor makes of what QEMU says, with a script in the place of QEMU.
+
+#![allow(clippy::unwrap_used, reason = "a test may end here")]
+
+mod machines;
+
+use machines::{Host, Said};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
+
+/// Answers every command; says what is in `cont` after the machine is let run, and what is in `down` when its power button
+/// is pressed, and ends then if `down` says that it shuts down.
+const QEMU: &str = r#"#!/bin/bash
+for arg; do case $arg in socket,id=supervisor,fd=*) fd=${arg##*=} ;; esac; done
+test -n "$fd" || exit 1
+here=$(dirname "$0")
+while read -r line <&"$fd"; do
+    echo "$line" >> "$here/heard"
+    if [[ $line =~ \"id\":([0-9]+) ]]; then echo "{\"return\": {}, \"id\": ${BASH_REMATCH[1]}}" >&"$fd"; fi
+    case $line in
+        *'"cont"'*) test ! -e "$here/cont" || cat "$here/cont" >&"$fd" ;;
+        *'"quit"'*) echo '{"event": "SHUTDOWN", "data": {"reason": "host-qmp-quit"}}' >&"$fd"; exit 0 ;;
+        *'"system_powerdown"'*)
+            cat "$here/down" >&"$fd"
+            if grep -q SHUTDOWN "$here/down"; then exit 0; fi ;;
+    esac
+done
+"#;
+
+const SHUTDOWN: &str =
+    r#"{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#;
+
+/// A pool with a VM `a`, whose QEMU is the script.
+struct Played {
+    host: Host,
+}
+
+impl Played {
+    fn new(cont: &str, down: &str) -> Self {
+        let host = Host::new().blank(&["a"]);
+        let played = Self { host };
+        fs::create_dir(played.file("")).unwrap();
+        fs::write(played.file("qemu"), QEMU).unwrap();
+        fs::set_permissions(played.file("qemu"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(played.file("cont"), format!("{cont}\n")).unwrap();
+        fs::write(played.file("down"), format!("{down}\n")).unwrap();
+        played
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.host.beside("played").join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.host.command(words);
+        command.env("EBBTIDE_QEMU", self.file("qemu")).env("EBBTIDE_ACCEL", "tcg");
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Said {
+        Said::new(&self.command(words).output().unwrap())
+    }
+
+    #[track_caller]
+    fn starts(&self) {
+        let said = self.run(&["start", "a"]);
+        assert_eq!(said.status, Some(0), "{}", said.err);
+    }
+
+    /// Waits until the script has heard a command so many times.
+    #[track_caller]
+    fn hears(&self, command: &str, times: usize) {
+        let started = std::time::Instant::now();
+        loop {
+            let heard = fs::read_to_string(self.file("heard")).unwrap_or_default();
+            if heard.matches(&format!("\"{command}\"")).count() >= times {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{heard}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn failure(node: &str, action: &str, full: bool) -> String {
+    let reason = if full { "No space left on device" } else { "Input/output error" };
+    format!(
+        r#"{{"event": "BLOCK_IO_ERROR", "data": {{"device": "", "node-name": "{node}", "operation": "write",
+        "action": "{action}", "nospace": {full}, "reason": "{reason}"}}}}"#
+    )
+    .replace('\n', "")
+}
+
+/// Writes in the place of the guest.
+fn write(played: &Played) {
+    fs::write(played.host.vm("a").join("private-dirty.img"), "something").unwrap();
+}
+
+#[test]
+fn a_guest_that_shuts_down_is_committed() {
+    let played = Played::new("", SHUTDOWN);
+    played.starts();
+    write(&played);
+    let said = played.host.must(&["stop", "a"]);
+    assert!(said.out.contains("a:private: new version"), "{}", said.out);
+}
+
+#[test]
+fn a_write_that_failed_prevents_the_commit_and_one_to_the_volatile_disk_does_not() {
+    let played = Played::new(&failure("private", "report", false), SHUTDOWN);
+    played.starts();
+    write(&played);
+    played.host.refuses(&["stop", "a"], &["a write to private failed: Input/output error"]);
+    assert_eq!(played.host.left("a"), ["private-dirty.img"]);
+
+    fs::write(played.file("cont"), failure("volatile", "report", false) + "\n").unwrap();
+    played.starts();
+    let said = played.host.must(&["stop", "a"]);
+    assert!(said.out.contains("a:private: new version"), "{}", said.out);
+}
+
+#[test]
+fn a_machine_without_space_says_so_and_goes_on_by_itself() {
+    let played = Played::new(&failure("private", "stop", true), "");
+    played.starts();
+    let shown = played.host.must(&["vm", "show", "a"]).out;
+    assert!(shown.contains("no space on the host for private"), "{shown}");
+    let why = "stands still, no space on the host for private";
+    played.host.refuses(&["stop", "a", "--timeout", "1"], &[why]);
+    // The start, the power button, and by itself.
+    played.hears("cont", 3);
+
+    fs::write(played.file("cont"), "{\"event\": \"RESUME\"}\n").unwrap();
+    fs::write(played.file("down"), SHUTDOWN).unwrap();
+    let said = played.host.must(&["stop", "a"]);
+    assert!(said.out.contains("a:private: nothing was written"), "{}", said.out);
+}
