@@ -6,6 +6,10 @@
 mod machines;
 
 use machines::{Host, end, is_alive, qemu_is_there};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -175,7 +179,10 @@ fn a_supervisor_that_is_killed_at_any_time_leaves_nothing_that_stays() {
 /// Checks that the VM can be started and stopped, whatever was killed before, and that nothing is left then.
 fn settles(host: &Host, millis: u64) {
     // Whoever still works on it may finish.
-    while let "busy" = host.state("a").as_str() {
+    while matches!(
+        (host.state("a").as_str(), host.supervisor("a")),
+        ("busy", _) | ("stopped", Some(_))
+    ) {
         thread::sleep(Duration::from_millis(10));
     }
     if host.state("a") == "running" {
@@ -200,4 +207,65 @@ fn of_two_starts_at_once_one_is_refused() {
     ended.sort();
     assert_eq!((ended, host.state("a").as_str()), (vec![Some(0), Some(1)], "running"));
     host.must(&["stop", "a", "--force"]);
+}
+
+#[test]
+fn a_vm_whose_sockets_are_gone_is_stopped_by_force() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    for supervised in [true, false] {
+        host.must(&["start", "a"]);
+        let qemu = host.qemu("a");
+        if !supervised {
+            end(host.supervisor("a").unwrap());
+        }
+        fs::remove_dir_all(host.beside("r/ebbtide")).unwrap();
+        let hasty =
+            |words: &[&str]| host.command(words).env("EBBTIDE_TIME_SCALE", "0.1").output().unwrap();
+        let said = hasty(&["stop", "a", "--timeout", "1"]);
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(text.contains("sockets are gone") && text.contains("--force"), "{text}");
+        assert!(is_alive(qemu));
+        let said = hasty(&["stop", "a", "--force"]);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        assert_eq!((is_alive(qemu), host.state("a").as_str()), (false, "stopped"));
+    }
+}
+
+#[test]
+fn a_supervisor_that_hangs_does_not_keep_a_vm_from_being_stopped_by_force() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.must(&["start", "a"]);
+    write(&host, "a");
+    let (qemu, supervisor) = (host.qemu("a"), host.supervisor("a").unwrap());
+    kill(Pid::from_raw(supervisor), Signal::SIGSTOP).unwrap();
+    let hasty =
+        |words: &[&str]| host.command(words).env("EBBTIDE_TIME_SCALE", "0.1").output().unwrap();
+    let said = hasty(&["stop", "a", "--discard"]);
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(text.contains("does not answer") && text.contains("--force"), "{text}");
+    let said = hasty(&["stop", "a", "--force", "--discard"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(text.contains("a:private: what was written is dropped"), "{text}");
+    assert_eq!((is_alive(qemu), is_alive(supervisor)), (false, false));
+    assert_eq!(host.left("a"), Vec::<String>::new());
+}
+
+#[test]
+fn a_qemu_that_nobody_will_let_run_is_ended_by_a_stop() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut supervisor =
+        host.command(&["supervise", "a"]).stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(&ours).read_line(&mut line).unwrap();
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    assert_eq!(host.state("a"), "running");
+    let started = std::time::Instant::now();
+    host.must(&["stop", "a"]);
+    assert!(started.elapsed() < Duration::from_secs(10), "the guest was asked");
+    assert_eq!((host.state("a").as_str(), host.left("a")), ("stopped", vec![]));
 }

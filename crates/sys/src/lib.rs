@@ -18,6 +18,7 @@ pub mod machine;
 pub mod mount_tree;
 mod outcome;
 pub mod partition;
+pub mod pidfd;
 pub mod reflink;
 pub mod resize;
 pub mod session;

@@ -26,8 +26,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 }
 
 /// Makes a VM ready to run.
-pub(crate) fn ready(pool: &Pool, name: &VmName, args: &[OsString]) -> Result<Ready> {
+pub(crate) fn ready<'a>(pool: &'a Pool, name: &VmName, args: &[OsString]) -> Result<Ready<'a>> {
     // Said here, and not by a process that is started for it.
     pool.vm(name)?;
-    qemu::start(name, supervise::command(pool, name, args)?, &mut out::say)
+    qemu::start(pool, name, supervise::command(pool, name, args)?, &mut out::say)
 }

@@ -11,6 +11,7 @@ mod client;
 mod control;
 mod ending;
 mod events;
+mod holders;
 mod news;
 mod runtime;
 mod start;

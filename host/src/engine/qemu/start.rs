@@ -1,9 +1,14 @@
 //! A start, as whoever asks for it sees it.
 
-use super::news::{Heard, News, Report, Request, say};
+use super::{
+    news::{Heard, News, Report, Request, say},
+    stop::end_unstarted,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
+    pool::Pool,
+    vm::{self, Status},
 };
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -12,7 +17,8 @@ use std::{
 
 /// A VM that is ready and stands still. When this is dropped, the VM ends, and nothing of it is left.
 #[derive(Debug)]
-pub struct Ready {
+pub struct Ready<'a> {
+    pool: &'a Pool,
     name: VmName,
     stream: UnixStream,
     heard: Heard,
@@ -30,7 +36,12 @@ pub struct Watch {
 ///
 /// # Errors
 /// Why it is not started. Nothing is left of it then.
-pub fn start(name: &VmName, mut supervisor: Command, said: &mut dyn FnMut(&str)) -> Result<Ready> {
+pub fn start<'a>(
+    pool: &'a Pool,
+    name: &VmName,
+    mut supervisor: Command,
+    said: &mut dyn FnMut(&str),
+) -> Result<Ready<'a>> {
     let doing = || format!("start a supervisor for {name}");
     let (ours, theirs) = UnixStream::pair().map_err(Error::doing(doing()))?;
     supervisor.stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
@@ -42,16 +53,16 @@ pub fn start(name: &VmName, mut supervisor: Command, said: &mut dyn FnMut(&str))
         match heard.next() {
             Some(News::Said(sentence)) => said(&sentence),
             Some(News::Started(_)) => {
-                return Ok(Ready { name: name.clone(), stream: ours, heard });
+                return Ok(Ready { pool, name: name.clone(), stream: ours, heard });
             }
             Some(News::Failed(failure)) => return Err(failure.into()),
             Some(_) => {}
-            None => return Err(gone(name)),
+            None => return Err(gone(pool, name)),
         }
     }
 }
 
-impl Ready {
+impl Ready<'_> {
     /// Lets the machine run; it goes on without this process.
     ///
     /// # Errors
@@ -69,7 +80,7 @@ impl Ready {
                     return Err(Refusal::new(RefusalKind::Unable, text).into());
                 }
                 Some(_) => {}
-                None => return Err(gone(&self.name)),
+                None => return Err(gone(self.pool, &self.name)),
             }
         }
     }
@@ -91,8 +102,12 @@ impl Watch {
     }
 }
 
-fn gone(name: &VmName) -> Error {
-    let text = format!("the supervisor of {name} ended before the VM ran");
-    let hint = "the next command for the VM settles what is left";
+/// Ends what a supervisor that was killed has left, where it has not let it run.
+fn gone(pool: &Pool, name: &VmName) -> Error {
+    if let Ok(Status::Running(run)) = pool.vm(name).and_then(|vm| vm::status(pool, &vm)) {
+        end_unstarted(&run);
+    }
+    let text = format!("the supervisor of {name} ended before it said that the VM runs");
+    let hint = format!("'ebbtide stop {name}' ends and settles what is left");
     Refusal::new(RefusalKind::Unable, text).hint(hint).into()
 }

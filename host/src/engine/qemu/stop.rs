@@ -1,7 +1,8 @@
 //! A stop, as whoever asks for it sees it: by the VM's supervisor, or by QEMU's monitor when that is gone.
 
 use super::{
-    client::{connect, socket},
+    client::{self, connect, socket},
+    holders,
     news::{Heard, News, Report, Request, say},
     start::Watch,
     told,
@@ -11,11 +12,6 @@ use crate::{
     name::VmName,
     pool::Pool,
     vm::{Allow, Guard, Run},
-};
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
 };
 use qemu::{Deadline, Monitor};
 use serde_json::json;
@@ -42,14 +38,14 @@ pub struct Stop {
 pub enum Stopped {
     /// The VM's supervisor has stopped the volumes.
     Settled(Report),
-    /// QEMU is gone, and there is nobody who stops the volumes: whoever takes the VM's lock next settles that.
+    /// There is nobody who answers: QEMU is to be ended, and whoever takes the VM's lock next stops its volumes.
     Unattended,
 }
 
 /// Stops a running VM, and waits for its end.
 ///
 /// # Errors
-/// The guest does not shut down within the limit; it goes on then, and so may its shutdown. With force: QEMU does not end.
+/// The guest does not shut down within the limit; it goes on then, and so may its shutdown.
 pub fn stop(name: &VmName, run: &Run, how: Stop) -> Result<Stopped> {
     if let Some(watch) = watch(run)?
         && let Some(report) = by_supervisor(name, watch, how)?
@@ -59,24 +55,69 @@ pub fn stop(name: &VmName, run: &Run, how: Stop) -> Result<Stopped> {
     Ok(Stopped::Unattended)
 }
 
-/// Ends a VM whose supervisor is gone, by QEMU's monitor, and takes its lock, which settles what is left.
+/// Ends a VM whose supervisor is gone or does not answer, by QEMU's monitor, and takes its lock, which settles what is
+/// left. With force, what does not answer is killed.
 ///
 /// # Errors
 /// As for [`stop`] and [`Guard::take`].
 pub fn settle(pool: &Pool, name: &VmName, run: &Run, how: Stop) -> Result<Guard> {
     // A QEMU that only begins does not listen yet, and one that is killed has a machine's memory to give back.
-    let deadline = Deadline::exactly(PATIENCE);
-    loop {
-        by_monitor(name, run, how)?;
-        match Guard::take(pool, name, "stop", Allow::Stopped) {
-            Err(Error::Refused(refusal))
-                if refusal.kind == RefusalKind::Busy && deadline.left().is_some() =>
-            {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            taken => return taken,
-        }
+    if let Some(guard) = take(pool, name, || by_monitor(name, run, how))? {
+        return Ok(guard);
     }
+    if !how.force {
+        let text = format!("{name} cannot be asked to shut down: its sockets are gone");
+        let hint =
+            format!("shut it down from within, or pull the plug by 'ebbtide stop {name} --force'");
+        return Err(Refusal::new(RefusalKind::Busy, text).hint(hint).into());
+    }
+    holders::kill_qemu(pool, name, run)?;
+    // A supervisor that lives settles it now.
+    if let Some(guard) = take(pool, name, || Ok(()))? {
+        return Ok(guard);
+    }
+    holders::kill_supervisor(pool, name)?;
+    // Other threads of it may take longer to go.
+    match take(pool, name, || Ok(()))? {
+        Some(guard) => Ok(guard),
+        None => Guard::take(pool, name, "stop", Allow::Stopped),
+    }
+}
+
+/// Takes the lock of a VM, after doing something each time; `None` when somebody else has it for too long.
+fn take(
+    pool: &Pool,
+    name: &VmName,
+    mut first: impl FnMut() -> Result<()>,
+) -> Result<Option<Guard>> {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        first()?;
+        match Guard::take(pool, name, "stop", Allow::Stopped) {
+            Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => {}
+            taken => return taken.map(Some),
+        }
+        if deadline.left().is_none() {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Ends a QEMU that waits to be let run by somebody who is gone. One that runs stays.
+pub(super) fn end_unstarted(run: &Run) {
+    if let Ok(monitor) = client::monitor(run)
+        && is_unstarted(&monitor)
+        && monitor.tell("quit", &json!({})).is_ok()
+    {
+        has_ended(&monitor, Deadline::after(PATIENCE));
+    }
+}
+
+/// Returns whether QEMU has never let its machine run.
+fn is_unstarted(monitor: &Monitor) -> bool {
+    let status = monitor.execute("query-status", &json!({}));
+    status.is_ok_and(|status| status["status"] == "prelaunch")
 }
 
 /// Connects to the supervisor of a running VM; `None` when it is gone.
@@ -89,28 +130,43 @@ pub fn watch(run: &Run) -> Result<Option<Watch>> {
     Ok(Some(Watch { stream, heard }))
 }
 
-/// Returns `None` when the supervisor goes before QEMU does.
+/// Returns `None` when the supervisor goes before QEMU does, and when it does not answer and QEMU is to end by force.
 fn by_supervisor(name: &VmName, mut watch: Watch, how: Stop) -> Result<Option<Report>> {
     if how.discard {
         // Heard before anything ends: the decision is the supervisor's, at the end.
         say(&watch.stream, &Request::Discard);
-        while let Some(news) = watch.heard.next() {
-            match news {
-                News::Noted => break,
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            if !watch.heard.wait(deadline) {
+                return if how.force { Ok(None) } else { Err(no_answer(name).into()) };
+            }
+            match watch.heard.next() {
+                Some(News::Noted) => break,
                 // Too late: it has ended by itself.
-                News::Ended(report) => return Ok(Some(report)),
-                _ => {}
+                Some(News::Ended(report)) => return Ok(Some(report)),
+                Some(_) => {}
+                None => return Ok(None),
             }
         }
     }
     let request = if how.force { Request::Quit } else { Request::Powerdown };
-    let limit = if how.force { PATIENCE.max(how.limit) } else { how.limit };
-    let deadline = Deadline::exactly(limit);
+    let (limit, deadline) = if how.force {
+        (PATIENCE, Deadline::after(PATIENCE))
+    } else {
+        (how.limit, Deadline::exactly(how.limit))
+    };
     say(&watch.stream, &request);
     let mut paused = None;
     loop {
         if !watch.heard.wait(deadline.but_at_most(AGAIN)) {
-            deadline.left().ok_or_else(|| too_long(name, how, limit, paused.as_deref()))?;
+            if deadline.left().is_none() {
+                // It kills a QEMU that does not end by itself, so it is the one that hangs.
+                return if how.force {
+                    Ok(None)
+                } else {
+                    Err(too_long(name, limit, paused).into())
+                };
+            }
             say(&watch.stream, &request);
             continue;
         }
@@ -132,13 +188,18 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
         return Ok(());
     }
     if how.force {
-        let quits = negotiated.is_ok() && monitor.tell("quit", &json!({})).is_ok();
-        if quits && has_ended(&monitor, Deadline::exactly(PATIENCE)) {
-            return Ok(());
+        // One that does not answer is killed by whoever has asked for this.
+        if negotiated.is_ok() && monitor.tell("quit", &json!({})).is_ok() {
+            has_ended(&monitor, Deadline::after(PATIENCE));
         }
-        return kill_qemu(name, run);
+        return Ok(());
     }
     negotiated?;
+    if is_unstarted(&monitor) {
+        let _ = monitor.tell("quit", &json!({}));
+        has_ended(&monitor, Deadline::after(PATIENCE));
+        return Ok(());
+    }
     let deadline = Deadline::exactly(how.limit);
     while deadline.left().is_some() {
         if monitor.tell("system_powerdown", &json!({})).is_err()
@@ -147,7 +208,7 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
             return Ok(());
         }
     }
-    Err(too_long(name, how, how.limit, None).into())
+    Err(too_long(name, how.limit, None).into())
 }
 
 /// Waits for QEMU to hang up.
@@ -156,26 +217,14 @@ fn has_ended(monitor: &Monitor, deadline: Deadline) -> bool {
     monitor.is_closed()
 }
 
-/// Kills a QEMU that does not answer. The VM's lock is held, so the number is still its own.
-fn kill_qemu(name: &VmName, run: &Run) -> Result<()> {
-    let killed = run.pid.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-    let killed = killed.map(|pid| kill(pid, Signal::SIGKILL));
-    match killed {
-        Some(Ok(()) | Err(Errno::ESRCH)) => Ok(()),
-        Some(Err(errno)) => Err(Error::doing(format!("kill the QEMU of {name}"))(errno.into())),
-        None => {
-            let text = format!("the QEMU of {name} does not answer, and its process is not known");
-            Err(Refusal::new(RefusalKind::Unable, text).into())
-        }
-    }
+fn no_answer(name: &VmName) -> Refusal {
+    let text = format!("the supervisor of {name} does not answer");
+    let hint = format!("'ebbtide stop {name} --force' pulls the plug without it");
+    Refusal::new(RefusalKind::Unable, text).hint(hint)
 }
 
-fn too_long(name: &VmName, how: Stop, limit: Duration, paused: Option<&str>) -> Refusal {
+fn too_long(name: &VmName, limit: Duration, paused: Option<String>) -> Refusal {
     let seconds = limit.as_secs();
-    if how.force {
-        let text = format!("{name} was told to end {seconds} s ago, and has not ended");
-        return Refusal::new(RefusalKind::Unable, text);
-    }
     if let Some(why) = paused {
         let text = format!("{name} has not shut down within {seconds} s: it stands still, {why}");
         return Refusal::new(RefusalKind::Busy, text).hint(
