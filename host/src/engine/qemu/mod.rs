@@ -17,6 +17,7 @@ mod runtime;
 mod start;
 mod stop;
 mod supervisor;
+mod written;
 
 pub use client::{Attached, attach, monitor, paused, resize};
 pub use news::Report;

@@ -10,6 +10,7 @@ use super::{
     news::{Failure, News, Report, Request},
     runtime::Runtime,
     told,
+    written::Written,
 };
 use crate::{
     engine::machine,
@@ -55,6 +56,7 @@ struct Started<'a> {
     guard: Guard,
     runtime: Runtime,
     qemu: Running,
+    written: Written,
 }
 
 impl<'a> Started<'a> {
@@ -69,7 +71,7 @@ impl<'a> Started<'a> {
             .and_then(|()| control.listen(&runtime.supervisor()))
             .and_then(|()| start(pool, &guard, &runtime, extra));
         match started {
-            Ok(qemu) => Ok(Self { pool, guard, runtime, qemu }),
+            Ok((qemu, written)) => Ok(Self { pool, guard, runtime, qemu, written }),
             Err(error) => {
                 if let Err(error) = runtime.remove() {
                     log::warn!("{error}");
@@ -158,7 +160,7 @@ impl<'a> Started<'a> {
 
     /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
     fn settle(self, seen: Seen<'_>, control: &mut Control) {
-        let (ending, cut) = decide(seen);
+        let (ending, cut) = self.written.confirm(decide(seen));
         log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
         let failed = cut.is_some() && seen.reason != Some(FORCED);
         let log = failed.then(|| self.runtime.log());
@@ -190,7 +192,12 @@ impl<'a> Started<'a> {
 }
 
 /// Makes the volumes ready and starts QEMU. When something fails, the volumes are stopped.
-fn start(pool: &Pool, guard: &Guard, runtime: &Runtime, extra: &[OsString]) -> Result<Running> {
+fn start(
+    pool: &Pool,
+    guard: &Guard,
+    runtime: &Runtime,
+    extra: &[OsString],
+) -> Result<(Running, Written)> {
     // What needs nothing of the VM comes first: without QEMU, nothing is begun.
     let program = qemu::program().map_err(told)?;
     let accelerator = Accelerator::probe(&program).map_err(told)?;
@@ -205,6 +212,7 @@ fn start(pool: &Pool, guard: &Guard, runtime: &Runtime, extra: &[OsString]) -> R
     let disks = vm::prepare(pool, guard, run.clone())?;
     run.disks = disks.iter().map(|disk| (disk.id.volume.to_string(), disk.path.clone())).collect();
     let begin = || {
+        let written = Written::watch(pool, guard.vm())?;
         let machine = machine::of(pool, guard.vm(), disks)?;
         let (console, monitor) = (runtime.console(), runtime.monitor());
         let arguments = |supervisor| {
@@ -214,7 +222,7 @@ fn start(pool: &Pool, guard: &Guard, runtime: &Runtime, extra: &[OsString]) -> R
         let qemu = Running::start(&program, arguments, guard.lock_file()?)?;
         run.pid = Some(qemu.id());
         vm::write_run(pool, guard, &run)?;
-        Ok(qemu)
+        Ok((qemu, written))
     };
     begin().inspect_err(|_| {
         // Nothing has run, so nothing is written; what an earlier run left stays.
