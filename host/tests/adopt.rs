@@ -197,6 +197,51 @@ fn asks_whose_a_root_is_that_may_be_its_only_copy() {
 }
 
 #[test]
+fn a_named_template_says_nothing_of_a_root() {
+    let tree = Tree::of(TREE);
+    tree.add("vm-templates/debian/root.img");
+    tree.add("appvms/alone/root.img");
+    let templates = |options: &mut Adopt| {
+        for vm in ["foo", "bar", "alone"] {
+            options.templates.insert(name(vm), name("debian"));
+        }
+    };
+    let refusal = tree.refused(templates);
+    assert!(refusal.text.contains("alone") && !refusal.text.contains("foo"), "{refusal}");
+    assert!(refusal.hint.as_deref().unwrap().contains("--drop-root"), "{refusal:?}");
+    let both = tree.refused(|options| {
+        templates(options);
+        options.own_root.insert(name("alone"));
+        options.drop_root.insert(name("alone"));
+    });
+    assert_eq!(both.kind, RefusalKind::Invalid);
+    let adopted = tree
+        .adopt(|options| {
+            templates(options);
+            options.drop_root.insert(name("alone"));
+        })
+        .unwrap();
+    assert!(adopted.vms.iter().any(|vm| vm.name == name("alone") && vm.of_run.len() == 1));
+}
+
+#[test]
+fn another_name_of_the_templates_root_is_nobodys_only_copy() {
+    let tree = Tree::of(TREE);
+    let template = tree.0.path().join("template-vms/fedora-26/root.img");
+    fs::hard_link(template, tree.0.path().join("appvms/foo/root.img")).unwrap();
+    tree.adopt(|_| {}).unwrap();
+}
+
+#[test]
+fn leaves_what_is_being_removed() {
+    let tree = Tree::of(TREE);
+    tree.add("appvms/foo/vm.toml.removing");
+    let adopted = tree.adopt(|_| {}).unwrap();
+    assert!(adopted.left.iter().any(|left| left.path == Path::new("appvms/foo")));
+    assert!(!tree.0.path().join("appvms/foo/vm.toml").exists());
+}
+
+#[test]
 fn a_root_with_versions_is_its_own() {
     let tree = Tree::of(TREE);
     tree.add("appvms/alone/root.img");

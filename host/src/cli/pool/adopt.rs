@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// An AppVM whose root is its own (a standalone VM)
     #[arg(long, value_name = "VM")]
     own_root: Vec<VmName>,
+    /// An AppVM whose root a run has left: the next start drops it
+    #[arg(long, value_name = "VM")]
+    drop_root: Vec<VmName>,
     /// Take copies where files cannot be cloned
     #[arg(long)]
     allow_copy: bool,
@@ -69,6 +72,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let wanted = Adopt {
         templates: options.template.iter().cloned().collect(),
         own_root: options.own_root.iter().cloned().collect(),
+        drop_root: options.drop_root.iter().cloned().collect(),
         allow_copy: options.allow_copy,
         keep: options.keep,
     };

@@ -4,7 +4,11 @@ use super::found::{Found, FoundVm, OLD_TEMPLATES};
 use crate::{
     error::{Refusal, RefusalKind},
     name::{VmName, VolumeName},
-    pool::{check::seen::Entry, step::Step, store::Kind as FileKind},
+    pool::{
+        check::{REMOVING, seen::Entry},
+        step::Step,
+        store::Kind as FileKind,
+    },
     vm::record::{FILE, Kind, Record},
     volume::{FileKind as Part, files::read_name},
 };
@@ -21,6 +25,8 @@ pub struct Adopt {
     pub templates: BTreeMap<VmName, VmName>,
     /// AppVMs whose root is their own (standalone VMs). One with kept versions of its root is known to be.
     pub own_root: BTreeSet<VmName>,
+    /// AppVMs whose root a run has left: the next start drops it.
+    pub drop_root: BTreeSet<VmName>,
     /// Whether versions that share nothing are better than no pool.
     pub allow_copy: bool,
     /// How many versions of a disk are kept.
@@ -32,6 +38,7 @@ impl Default for Adopt {
         Self {
             templates: BTreeMap::new(),
             own_root: BTreeSet::new(),
+            drop_root: BTreeSet::new(),
             allow_copy: false,
             keep: crate::pool::config::KEEP,
         }
@@ -139,6 +146,8 @@ fn named(found: &Found, vm: &FoundVm) -> Result<VmName, &'static str> {
     };
     if vm.dir.stat.inode.device != found.root.inode.device {
         Err("it is on another file system")
+    } else if vm.entries.iter().any(|entry| entry.name() == Some(REMOVING)) {
+        Err("it is being removed")
     } else if vm.has_record {
         Ok(name)
     } else if vm.kind == Kind::Template && !has(|part| *part == Part::Clean, Some("root")) {
@@ -195,8 +204,15 @@ fn refuse_unknown(options: &Adopt, vms: &BTreeMap<VmName, &FoundVm>) -> Result<(
             return refuse(format!("{vm}={template}: there is no template {template} in the tree"));
         }
     }
-    match options.own_root.iter().find(|name| !is(name, Kind::AppVm)) {
-        Some(name) => refuse(format!("there is no AppVM {name} in the tree")),
+    let (own, dropped) = (&options.own_root, &options.drop_root);
+    if let Some(name) = own.iter().chain(dropped).find(|name| !is(name, Kind::AppVm)) {
+        return refuse(format!("there is no AppVM {name} in the tree"));
+    }
+    match own.intersection(dropped).next() {
+        Some(name) => {
+            let text = format!("the root of {name} is its own, or it is dropped, and not both");
+            Err(Refusal::new(RefusalKind::Invalid, text))
+        }
         None => Ok(()),
     }
 }
@@ -211,17 +227,18 @@ fn choose(
     let mut chosen = BTreeMap::new();
     let (mut open, mut whose) = (Vec::new(), Vec::new());
     for (name, vm) in new() {
-        match (options.templates.get(name), templates) {
-            (Some(template), _) => {
-                chosen.insert(name.clone(), template.clone());
+        let template = match (options.templates.get(name), templates) {
+            (Some(template), _) => template,
+            (None, [only]) => *only,
+            (None, _) => {
+                open.push(name);
+                continue;
             }
-            (None, [only]) => {
-                chosen.insert(name.clone(), (*only).clone());
-                if has_root(vm) && !has_own_root(name, vm, options) {
-                    whose.push(name);
-                }
-            }
-            (None, _) => open.push(name),
+        };
+        chosen.insert(name.clone(), template.clone());
+        let is_said = has_own_root(name, vm, options) || options.drop_root.contains(name);
+        if !is_said && vms.get(template).is_none_or(|template| has_root(vm, template)) {
+            whose.push(name);
         }
     }
     if !open.is_empty() {
@@ -240,16 +257,26 @@ fn choose(
             names(whose)
         );
         return Err(Refusal::new(RefusalKind::Rule, text).hint(
-            "'--own-root VM' keeps it; '--template VM=TEMPLATE' says that a run has left it, and the next start drops it",
+            "'--own-root VM' keeps it; '--drop-root VM' says that a run has left it, and the next start drops it",
         ));
     }
     Ok(chosen)
 }
 
-fn has_root(vm: &FoundVm) -> bool {
-    images(vm).any(|(volume, part, _)| {
-        volume == VolumeName::root() && matches!(part, Part::Clean | Part::Dirty)
-    })
+/// Returns whether a VM has a root that is not just another name of its template's.
+fn has_root(vm: &FoundVm, template: &FoundVm) -> bool {
+    let is_root = |volume: &VolumeName, part: &Part| {
+        *volume == VolumeName::root() && matches!(part, Part::Clean | Part::Dirty)
+    };
+    let of_template = |entry: &Entry| {
+        let version = |(volume, part, other): (VolumeName, Part, &Entry)| {
+            volume == VolumeName::root()
+                && part == Part::Clean
+                && other.stat.inode == entry.stat.inode
+        };
+        images(template).any(version)
+    };
+    images(vm).any(|(volume, part, entry)| is_root(&volume, &part) && !of_template(entry))
 }
 
 fn has_own_root(name: &VmName, vm: &FoundVm, options: &Adopt) -> bool {
