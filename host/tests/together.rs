@@ -9,9 +9,10 @@ use ebbtide::{
     pool::{
         Pool,
         driver::{Ending, Outcome},
+        repair::repair,
         store::{Progress, Store as _, Wait},
     },
-    vm::{self, Allow, Guard, Pick},
+    vm::{self, Allow, Guard, Pick, Run, Status},
 };
 use ebbtide_format::units::Bytes;
 use hooked::hooked;
@@ -104,4 +105,118 @@ fn nobody_waits_for_a_copy_with_the_pool_locked() {
     assert!(matches!(&error, Error::Refused(refusal) if refusal.kind == RefusalKind::Busy));
     assert!(before.elapsed().as_secs() < 30, "{:?}", before.elapsed());
     assert_eq!(kept(&pool), [1, 2]);
+}
+
+const WORK: &str = "appvms/work";
+
+#[test]
+fn a_repair_leaves_a_vm_that_is_prepared_meanwhile() {
+    let (store, _) = usual();
+    store.make_image(Path::new("appvms/work/private.img.aside-import"), SIZE).unwrap();
+    let (inner, once) = (store.clone(), AtomicU32::new(0));
+    let pool = hooked(&store, move |operation, path| {
+        let is_its = operation == "lock" && path == Path::new("appvms/work/.lock");
+        if is_its && once.fetch_add(1, Ordering::SeqCst) == 0 {
+            let pool = over(&inner);
+            let guard = Guard::take(&pool, &name("work"), "prepare", Allow::Stopped).unwrap();
+            inner.make_image(Path::new("appvms/work/private.img.aside-import"), SIZE).unwrap();
+            vm::prepare(&pool, &guard, Run::new(vm::PREPARE).unwrap()).unwrap();
+        }
+        Ok(())
+    });
+    let repaired = repair(&pool).unwrap();
+    for file in ["root.img", "private-dirty.img", "volatile-dirty.img"] {
+        assert!(store.stat(&Path::new(WORK).join(file)).unwrap().is_some(), "{repaired:?}");
+    }
+}
+
+/// Facts §8.6.
+#[test]
+fn a_start_that_is_cut_leaves_nothing_that_counts_as_written() {
+    let (beginning, _) = usual();
+    let mut met = 0;
+    cut_everywhere(
+        &beginning,
+        |pool| start(pool, "work").map(drop),
+        |store, pool| {
+            let dirty = Path::new(WORK).join("private-dirty.img");
+            met += u32::from(store.stat(&dirty).unwrap().is_some());
+            drop(Guard::take(pool, &name("work"), "import", Allow::Stopped).unwrap());
+            assert!(store.stat(&dirty).unwrap().is_none());
+        },
+    );
+    assert!(met > 3, "{met}");
+}
+
+#[test]
+fn what_is_not_prepared_has_no_run() {
+    let (store, _) = usual();
+    let (inner, once) = (store.clone(), AtomicU32::new(0));
+    let run = Path::new(WORK).join("run.toml");
+    let pool = hooked(&store, move |operation, path| {
+        let is_written = inner.stat(&run).unwrap().is_some();
+        if operation == "sync_dir"
+            && path == Path::new(WORK)
+            && is_written
+            && once.fetch_add(1, Ordering::SeqCst) == 0
+        {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        Ok(())
+    });
+    let guard = Guard::take(&pool, &name("work"), "prepare", Allow::Stopped).unwrap();
+    vm::prepare(&pool, &guard, Run::new(vm::PREPARE).unwrap()).unwrap_err();
+    drop(guard);
+    let status = vm::status(&pool, &pool.vm(&name("work")).unwrap()).unwrap();
+    assert_eq!(status, Status::Stopped);
+}
+
+#[test]
+fn a_volatile_disk_has_room_for_the_root_that_was_started() {
+    let (store, _) = usual();
+    let (inner, once) = (store.clone(), AtomicU32::new(0));
+    let larger = Bytes::mib(64);
+    let pool = hooked(&store, move |operation, path| {
+        let root = Path::new(DEBIAN).join("root.img");
+        if operation == "link" && path == root && once.fetch_add(1, Ordering::SeqCst) == 0 {
+            let pool = over(&inner);
+            let volume = pool.vm(&name("debian")).unwrap().volume(&pool, &id("debian:root").volume);
+            pool.driver().resize(&volume.unwrap(), larger, false).unwrap();
+        }
+        Ok(())
+    });
+    let _guard = start(&pool, "work").unwrap();
+    let size = |file: &str| store.stat(&Path::new(WORK).join(file)).unwrap().unwrap().size;
+    assert_eq!(size("root.img"), larger);
+    let swap = pool.vm(&name("work")).unwrap().record.volatile.swap;
+    assert_eq!(size("volatile-dirty.img"), vm::volatile_size(larger, swap));
+}
+
+#[test]
+fn a_removal_takes_a_lock_that_is_made_meanwhile() {
+    let (store, _) = usual();
+    let inner = store.clone();
+    let pool = hooked(&store, move |operation, path| {
+        if operation == "rename" && path == Path::new(WORK) {
+            drop(inner.lock(&path.join(".private.lock"), Wait::No).unwrap());
+        }
+        Ok(())
+    });
+    let removed = vm::remove(&pool, &name("work")).unwrap();
+    assert!(removed.left.is_empty(), "{removed:?}");
+    assert!(store.names(Path::new("appvms")).unwrap().is_empty());
+}
+
+#[test]
+fn a_removal_is_not_finished_of_what_somebody_works_on() {
+    let (store, pool) = usual();
+    app_vm(&pool, "other", "debian").unwrap();
+    let file = Path::new(WORK).join("vm.toml");
+    store.rename(&file, &Path::new(WORK).join("vm.toml.removing")).unwrap();
+    let lock = store.lock(&Path::new(WORK).join(".lock"), Wait::No).unwrap();
+    vm::remove(&pool, &name("other")).unwrap();
+    assert!(store.stat(&Path::new(WORK).join("private.img")).unwrap().is_some());
+    drop(lock);
+    vm::sweep(&pool).unwrap();
+    assert!(store.names(Path::new("appvms")).unwrap().is_empty());
 }

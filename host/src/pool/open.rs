@@ -4,7 +4,7 @@ use super::{
     Pool,
     config::{self, Config, DriverName},
     driver::{files::FileDriver, linux::LinuxStore},
-    store::Store,
+    store::{Kind as FileKind, Store},
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
@@ -99,6 +99,12 @@ impl Pool {
     /// Returns the VM with the record in the directory of that name, if there is one.
     fn read_vm(&self, kind: Kind, name: &VmName) -> Result<Option<Vm>> {
         let dir: PathBuf = Path::new(kind.directory()).join(name);
+        // A link to another VM's directory would be that VM again: its removal would be that of both.
+        let stat = self.store().stat(&dir);
+        let stat = stat.map_err(Error::doing(format!("look at {}", dir.display())))?;
+        if stat.is_none_or(|stat| stat.kind != FileKind::Directory) {
+            return Ok(None);
+        }
         let file = dir.join(record::FILE);
         let text = match self.store().read(&file) {
             Err(error)

@@ -111,7 +111,16 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
             }
         }
     }
-    for finding in findings(&observe::held(pool, seen)?, device) {
+    let now = observe::held(pool, seen)?;
+    if now.life != Life::Stopped {
+        let why = match now.life {
+            Life::Unclear(_) => "whether it runs is not known",
+            _ => "it is in use",
+        };
+        repaired.skipped.push((seen.dir.clone(), why.into()));
+        return Ok(());
+    }
+    for finding in findings(&now, device) {
         mend(pool, &finding, repaired)?;
     }
     Ok(())

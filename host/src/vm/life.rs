@@ -3,7 +3,7 @@
 use super::{Guard, Run, Vm, run, settle};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
-    name::{VmName, VolumeId},
+    name::{VmName, VolumeId, VolumeName},
     pool::{
         Pool,
         driver::{Disk, Ending, Outcome, Volume},
@@ -33,7 +33,7 @@ pub fn prepare(pool: &Pool, guard: &Guard, run: Run) -> Result<Vec<Disk>> {
         run::write_run(pool, guard, &run)?;
         Ok(disks)
     });
-    prepared.map_err(|error| undo(pool, &started, error))
+    prepared.map_err(|error| undo(pool, vm, &started, error))
 }
 
 /// A volume that was made ready, and how it ends when the VM does not start.
@@ -45,7 +45,9 @@ struct Started {
 /// Makes one volume after the other ready.
 fn start_all(pool: &Pool, vm: &Vm, started: &mut Vec<Started>) -> Result<Vec<Disk>> {
     let mut disks = Vec::new();
-    for volume in vm.volumes(pool)? {
+    for name in vm.shown().chain([VolumeName::volatile()]) {
+        // The volatile disk is as large as the root needs that was started, whatever the template's is by now.
+        let volume = vm.volume(pool, &name)?;
         let dirty = volume.files.dirty();
         let went_on = pool.store().stat(&dirty);
         let went_on = went_on.map_err(Error::doing(format!("look at {}", dirty.display())))?;
@@ -60,12 +62,16 @@ fn start_all(pool: &Pool, vm: &Vm, started: &mut Vec<Started>) -> Result<Vec<Dis
 }
 
 /// Ends what was made ready, and returns why, with what could not be ended.
-fn undo(pool: &Pool, started: &[Started], error: Error) -> Error {
+fn undo(pool: &Pool, vm: &Vm, started: &[Started], error: Error) -> Error {
     let mut failed = Vec::new();
     for Started { volume, ending } in started.iter().rev() {
         if let Err(second) = pool.driver().stop(volume, *ending) {
             failed.push(format!("{}: {}", volume.id, told(&second)));
         }
+    }
+    // It may have its name although it could not be made durable.
+    if let Err(second) = settle::forget(pool, vm) {
+        failed.push(told(&second));
     }
     if failed.is_empty() {
         return error;

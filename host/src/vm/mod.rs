@@ -36,6 +36,7 @@ pub use resize::resize;
 pub use run::{PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
 pub use snapshot::{Snapshot, SnapshotDisk, snapshot, snapshots};
+pub(crate) use status::status_of_locked;
 pub use status::{Status, status};
 pub use sweep::sweep;
 pub use versions::{

@@ -31,14 +31,20 @@ fn cut_off(vm: &Vm, run: &Run) -> Result<String> {
     Ok(format!("{} was cut off: {} ran it from {:.0}{why}", vm.name, run.engine, run.since))
 }
 
-/// Ends one volume. Without a run, what is written to a kept one is not looked at: that was said once.
+/// Ends one volume. Without a run, what is written to a kept one was told of before; to what a start has made that was
+/// cut before it wrote who runs, nothing is.
 fn end(pool: &Pool, volume: &Volume, was_run: bool) -> Result<Option<String>> {
     let id = &volume.id;
     if volume.role.is_kept() {
-        if !was_run {
+        let dirty = volume.files.dirty();
+        let stat = pool.store().stat(&dirty);
+        if stat.map_err(Error::doing(format!("look at {}", dirty.display())))?.is_none() {
             return Ok(None);
         }
         let outcome = pool.driver().stop(volume, Ending::Keep)?;
+        if !was_run {
+            return Ok(None);
+        }
         let verb = match id.volume.as_str() {
             "root" => format!("'ebbtide template commit {}'", id.vm),
             _ => format!("'ebbtide volume commit {id}'"),

@@ -49,6 +49,11 @@ pub fn status(pool: &Pool, vm: &Vm) -> Result<Status> {
     Ok(decide(held, run, run::boot_id()?, holder))
 }
 
+/// Returns whether a VM runs whose lock the caller has.
+pub(crate) fn status_of_locked(pool: &Pool, vm: &Vm) -> Result<Status> {
+    Ok(decide(false, run::read_run(pool, vm)?, run::boot_id()?, || (None, String::new())))
+}
+
 /// Decides from what was seen.
 pub(super) fn decide(
     held: bool,

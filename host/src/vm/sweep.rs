@@ -57,7 +57,7 @@ pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>>
     Ok(said)
 }
 
-/// Returns the lock of a directory that nobody builds any more.
+/// Returns the lock of a directory that nobody builds, or works on, any more.
 fn lock_leftover(pool: &Pool, dir: &Path) -> Result<Option<Lock>> {
     let file = dir.join(aside::LOCK);
     match pool.store().lock(&file, Wait::No) {
@@ -98,9 +98,17 @@ pub(super) fn finish_removal(
     dir: &Path,
     _pool_is_locked: &Lock,
 ) -> Result<Option<Vec<PathBuf>>> {
-    if !is_there(pool, &dir.join(REMOVING))? {
+    // With a record it is a VM again: somebody gave it one, and says which of the two is meant.
+    if !is_dir(pool, dir)?
+        || !is_there(pool, &dir.join(REMOVING))?
+        || is_there(pool, &dir.join(record::FILE))?
+    {
         return Ok(None);
     }
+    let Some(_lock) = lock_leftover(pool, dir)? else {
+        log::warn!("the removal of {} is not finished: somebody works on it", dir.display());
+        return Ok(None);
+    };
     clear(pool, dir).map(Some)
 }
 
@@ -145,13 +153,29 @@ pub(super) fn clear(pool: &Pool, dir: &Path) -> Result<Vec<PathBuf>> {
         steps.push(Step::Remove(dir.join(REMOVING)));
     }
     if left.is_empty() {
-        steps.push(Step::RemoveDir(dir));
-        steps.push(Step::SyncDir(parent.into()));
+        step::apply(&steps, pool.store(), &mut Unseen)?;
+        remove_dir(pool, &dir)?;
+        steps = vec![Step::SyncDir(parent.into())];
     } else {
         steps.push(Step::SyncDir(dir));
     }
     step::apply(&steps, pool.store(), &mut Unseen)?;
     Ok(left)
+}
+
+/// Removes a directory with what is ours in it. Whoever was about to make the next image of a volume may have made its lock
+/// again.
+fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
+    let remove = [Step::RemoveDir(dir.into())];
+    match step::apply(&remove, pool.store(), &mut Unseen) {
+        Err(Error::Failed { source, .. }) if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            let ours = names(pool, dir)?.into_iter().filter(|name| is_ours(name));
+            let ours = ours.map(|name| Step::Remove(dir.join(name)));
+            let steps: Vec<_> = ours.chain(remove).collect();
+            step::apply(&steps, pool.store(), &mut Unseen)
+        }
+        removed => removed,
+    }
 }
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.

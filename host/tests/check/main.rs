@@ -497,3 +497,41 @@ fn asks_about_a_run_that_cannot_be_read() {
     assert_eq!(found, BTreeSet::from([("run-unreadable".into(), "appvms/work/run.toml".into())]));
     assert_eq!(tree.picture(), before);
 }
+
+#[test]
+fn removes_nothing_of_a_run_that_cannot_be_read() {
+    let tree = Tree::new();
+    tree.write("appvms/work/run.toml", "half");
+    tree.link("vm-templates/debian/root.img", "appvms/work/root.img");
+    tree.image("appvms/work/volatile-dirty.img", 7, 2);
+    tree.write("appvms/work/.aside-vm.toml", "half");
+    let repaired = repair(&tree.pool()).unwrap();
+    assert_eq!(repaired.done, [] as [String; 0]);
+    assert!(repaired.skipped[0].1.contains("not known"), "{:?}", repaired.skipped);
+    assert!(tree.path("appvms/work/root.img").exists());
+    assert!(tree.path("appvms/work/volatile-dirty.img").exists());
+}
+
+#[test]
+fn a_link_to_a_vm_is_no_vm() {
+    let tree = Tree::new();
+    symlink("work", tree.path("appvms/alias")).unwrap();
+    let (pool, alias) = (tree.pool(), "alias".parse().unwrap());
+    let before = tree.picture();
+    assert!(pool.vm(&alias).is_err());
+    assert_eq!(pool.vms().unwrap().vms.len(), 3);
+    ebbtide::vm::remove(&pool, &alias).unwrap_err();
+    assert_eq!(tree.picture(), before);
+}
+
+#[test]
+fn asks_about_a_vm_that_is_removed_and_has_a_record() {
+    let tree = Tree::new();
+    tree.write("appvms/work/vm.toml.removing", "format = 1");
+    let repaired = repair(&tree.pool()).unwrap();
+    let found = named(&repaired.left);
+    assert_eq!(found, BTreeSet::from([("removal-cut-short".into(), "appvms/work".into())]));
+    assert_eq!(repaired.left[0].severity(), Severity::Human);
+    ebbtide::vm::remove(&tree.pool(), &"play".parse().unwrap()).unwrap();
+    assert!(tree.path("appvms/work/private.img").exists());
+}

@@ -76,11 +76,15 @@ fn directory(store: &dyn Store, seen: &Seen, name: &str) -> Result<Vec<Entry>> {
     }
 }
 
-/// Looks at the directory of a VM whose locks the caller has.
+/// Looks at the directory of a VM whose locks the caller has, which say nothing of one that is prepared.
 pub(in crate::pool) fn held(pool: &Pool, seen: &SeenVm) -> Result<SeenVm> {
     let directory = Entry { path: seen.dir.clone(), stat: seen.stat };
     let now = once(pool, seen.kind, &directory)?;
-    Ok(SeenVm { life: Life::Stopped, locked: Vec::new(), ..now })
+    let life = match as_vm(&now) {
+        Some(vm) => known(vm::status_of_locked(pool, &vm))?,
+        None => Life::Stopped,
+    };
+    Ok(SeenVm { life, locked: Vec::new(), ..now })
 }
 
 /// Looks at a VM's directory. A change of it while it is looked at is somebody's work.
@@ -180,7 +184,11 @@ fn life(pool: &Pool, seen: &SeenVm) -> Result<Life> {
         return Ok(Life::InUse);
     }
     let Some(vm) = as_vm(seen) else { return Ok(Life::Stopped) };
-    match vm::status(pool, &vm) {
+    known(vm::status(pool, &vm))
+}
+
+fn known(status: Result<Status>) -> Result<Life> {
+    match status {
         Ok(Status::Stopped) => Ok(Life::Stopped),
         Ok(Status::CutOff(_)) => Ok(Life::CutOff),
         Ok(Status::Running(_) | Status::Prepared(_) | Status::Busy { .. }) => Ok(Life::InUse),

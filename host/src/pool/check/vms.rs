@@ -19,7 +19,13 @@ use std::{
 pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     if vm.entry(super::REMOVING).is_some() {
         let is_exported = vm.images().any(|(_, part, _)| matches!(part, FileKind::Export(_)));
+        let is_again = vm.entry("vm.toml").is_some();
         found.push(match is_exported {
+            _ if is_again => human(
+                &vm.dir,
+                Problem::RemovalCutShort,
+                "it has a vm.toml again: remove vm.toml.removing to keep the VM, or vm.toml to remove it",
+            ),
             true => human(
                 &vm.dir,
                 Problem::RemovalCutShort,
