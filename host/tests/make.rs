@@ -243,6 +243,20 @@ fn unknown_files_survive_everything() {
 }
 
 #[test]
+fn a_leftover_with_files_of_others_is_told_of_once() {
+    let (store, pool) = empty();
+    for dir in ["appvms/.aside-cut", "appvms/.aside-thesis"] {
+        store.make_dir(Path::new(dir)).unwrap();
+        store.write_new(&Path::new(dir).join("chapter"), b"mine").unwrap();
+    }
+    store.write_new(Path::new("appvms/.aside-cut/private.img"), b"ours").unwrap();
+    let said = vm::sweep(&pool).unwrap();
+    assert!(matches!(&said[..], [text] if text.contains(".aside-cut/chapter")), "{said:?}");
+    assert_eq!(vm::sweep(&pool).unwrap(), Vec::<String>::new());
+    assert_eq!(store.names(Path::new("appvms/.aside-cut")).unwrap(), ["chapter"]);
+}
+
+#[test]
 fn names_that_look_alike_are_different_vms() {
     let (store, pool) = usual();
     let long = "n".repeat(200);

@@ -93,7 +93,7 @@ fn nobody_waits_for_a_copy_with_the_pool_locked() {
     let (store, _) = with_versions();
     let root = Path::new(DEBIAN).join(".root.lock");
     let held = Mutex::new(None);
-    let (inner, lock) = (store.clone(), root.clone());
+    let (inner, lock) = (store.clone(), root);
     let pool = hooked(&store, move |operation, path| {
         if operation == "lock" && path == Path::new(".lock") {
             *held.lock().unwrap() = Some(inner.lock(&lock, Wait::No).unwrap());

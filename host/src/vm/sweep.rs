@@ -16,6 +16,7 @@ use crate::{
 };
 use ebbtide_format::units::Bytes;
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
@@ -43,7 +44,7 @@ pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>>
                 continue;
             }
             let dir = parent.join(name);
-            if !is_dir(pool, &dir)? {
+            if !is_dir(pool, &dir)? || is_foreign(pool, &dir)? {
                 continue;
             }
             let Some(_lock) = lock_leftover(pool, &dir)? else { continue };
@@ -55,6 +56,15 @@ pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>>
         }
     }
     Ok(said)
+}
+
+/// Returns whether a directory has files and none is ours: there is nothing to do, nor to say each time.
+fn is_foreign(pool: &Pool, dir: &Path) -> Result<bool> {
+    let names = pool.store().names(dir);
+    let names = names.map_err(Error::doing(format!("list {}", dir.display())))?;
+    let ours =
+        |name: &OsString| name.to_str().is_some_and(|name| is_ours(name) || name == REMOVING);
+    Ok(!names.is_empty() && !names.iter().any(ours))
 }
 
 /// Returns the lock of a directory that nobody builds, or works on, any more.
