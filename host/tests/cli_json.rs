@@ -3,6 +3,8 @@
 //! A heading `` ### `ebbtide …` `` is a command, the next block of JSON its example; `<!-- $ COMMAND -->` is run between
 //! them. With `EBBTIDE_BLESS=1` examples that have become wrong are written anew.
 
+mod background;
+
 use serde_json::Value;
 use std::{env, fs, path::Path, process::Command};
 
@@ -112,8 +114,7 @@ fn same(one: &Value, other: &Value) -> bool {
 fn run(command: &str, room: &Path) -> String {
     let programs = Path::new(PROGRAM).parent().unwrap_or(Path::new("/"));
     let path = env::var("PATH").unwrap_or_default();
-    // Descriptor 9 is a pipe to us that everything which the command starts inherits: at its end all are gone.
-    let wrapped = "exec 9>&1; test ! -e env || . ./env; eval \"$1\" > out 2> err";
+    let wrapped = "test ! -e env || . ./env; eval \"$1\" > out 2> err";
     let said = Command::new("sh")
         .args(["-c", wrapped, "sh", command])
         .current_dir(room)
@@ -122,6 +123,7 @@ fn run(command: &str, room: &Path) -> String {
         .env_remove("EBBTIDE_POOL")
         .output()
         .expect("sh");
+    background::wait(room);
     let read = |name: &str| fs::read_to_string(room.join(name)).unwrap_or_default();
     // A check that finds something is no failure here.
     let is_done = said.status.success() || !read("out").is_empty();

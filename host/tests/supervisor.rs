@@ -5,6 +5,10 @@
 mod machines;
 
 use machines::{Host, Said};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
 
 /// Answers every command; says what is in `cont` after the machine is let run, and what is in `down` when its power button
@@ -133,4 +137,34 @@ fn a_machine_without_space_says_so_and_goes_on_by_itself() {
     fs::write(played.file("down"), SHUTDOWN).unwrap();
     let said = played.host.must(&["stop", "a"]);
     assert!(said.out.contains("a:private: nothing was written"), "{}", said.out);
+}
+
+#[test]
+fn a_supervisor_that_is_told_to_end_has_the_guest_shut_down_and_commits() {
+    let played = Played::new("", SHUTDOWN);
+    played.starts();
+    write(&played);
+    // As a host that goes down does it: everybody is told at once.
+    let (qemu, supervisor) = (played.host.qemu("a"), played.host.supervisor("a").unwrap());
+    for pid in [qemu, supervisor] {
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    }
+    played.host.until("a", "stopped");
+    assert!(!played.host.vm("a").join("private-dirty.img").exists());
+    let content = fs::read(played.host.vm("a").join("private.img")).unwrap();
+    assert_eq!(content, b"something");
+}
+
+#[test]
+fn a_machine_keeps_no_descriptor_of_whoever_starts_it() {
+    let played = Played::new("", SHUTDOWN);
+    let mut start = Command::new("sh");
+    // At the end of its output everybody who could write there is gone.
+    start.args(["-c", "exec 9>&1; \"$0\" start a >/dev/null 2>&1", env!("CARGO_BIN_EXE_ebbtide")]);
+    let environment = played.command(&[]);
+    start.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = start.output().unwrap();
+    assert!(said.status.success());
+    assert_eq!(played.host.state("a"), "running");
+    played.host.must(&["stop", "a"]);
 }

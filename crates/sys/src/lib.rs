@@ -10,6 +10,7 @@ pub mod block;
 pub mod directory;
 pub mod dm;
 pub mod fiemap;
+pub mod inherited;
 mod ioctl;
 pub mod key;
 pub mod keyring;

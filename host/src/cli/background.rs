@@ -31,5 +31,6 @@ fn begin(pool: &Pool, name: &VmName) -> io::Result<()> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("--pool").arg(pool.dir()).args(["precache", name.as_str()]);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ebbtide_sys::inherited::keep_descriptors()?;
     command.spawn().map(drop)
 }

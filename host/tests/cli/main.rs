@@ -5,6 +5,8 @@
 //! is 0. Lines that begin with `# ` are for readers. UUIDs, times, inodes and the directory are masked. With
 //! `EBBTIDE_BLESS=1` the transcripts are written from what the program says: read the difference.
 
+#[path = "../background/mod.rs"]
+mod background;
 #[path = "../../../tests/plan/diff.rs"]
 mod diff;
 mod mask;

@@ -1,6 +1,6 @@
 //! A transcript: its commands are run, and the text that it should be is written.
 
-use crate::mask;
+use crate::{background, mask};
 use std::{env, fs, path::Path, process::Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ebbtide");
@@ -62,8 +62,7 @@ impl<'a> Script<'a> {
 
 /// Runs a command, waits for it and for all that it left in the background, and returns what both said.
 fn run(command: &str, room: &Path, here: &Path) -> Result<String, String> {
-    // Descriptor 9 is a pipe to us that everything which the command starts inherits: at its end all are gone.
-    let wrapped = "exec 9>&1; eval \"$1\" >\"$2/out\" 2>\"$2/err\"; echo $? >\"$2/status\"";
+    let wrapped = "eval \"$1\" >\"$2/out\" 2>\"$2/err\"; echo $? >\"$2/status\"";
     let programs = Path::new(PROGRAM).parent().unwrap_or(Path::new("/"));
     let path = env::var("PATH").unwrap_or_default();
     Command::new("sh")
@@ -77,6 +76,7 @@ fn run(command: &str, room: &Path, here: &Path) -> Result<String, String> {
         .env("LC_ALL", "C")
         .output()
         .map_err(|e| format!("sh: {e}"))?;
+    background::wait(room);
     let read = |name: &str| {
         fs::read(room.join(name))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

@@ -2,7 +2,11 @@
 
 use super::told;
 use crate::error::{Error, Result};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use ebbtide_sys::inherited::block_signals;
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::signal::Signal,
+};
 use qemu::Monitor;
 use std::{
     collections::VecDeque,
@@ -25,6 +29,9 @@ pub(super) const MOST_LINES: usize = 1000;
 const LAST_LINES: usize = 12;
 /// The longest line; a longer one is divided.
 const LONGEST_LINE: u64 = 4096;
+
+/// What QEMU does not hear.
+const BLOCKED: &[i32] = &[Signal::SIGTERM as i32, Signal::SIGHUP as i32];
 
 /// A started QEMU.
 #[derive(Debug)]
@@ -53,6 +60,8 @@ impl Running {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // Whoever ends our group does not mean the machine.
         command.process_group(0);
+        // Nor does whoever ends everything because the host goes down: its supervisor has the guest shut down.
+        block_signals(&mut command, BLOCKED);
         let child = {
             let _theirs = Inherited::new(&theirs)?;
             let _lock = Inherited::new(lock)?;

@@ -2,6 +2,7 @@
 
 use super::news::{Heard, News, Request, say};
 use crate::error::{Error, Result};
+use nix::sys::signal::{SigSet, Signal};
 use qemu::{Deadline, Event, Monitor};
 use serde::Serialize;
 use std::{
@@ -38,6 +39,10 @@ pub(super) enum Happened {
     Overdue,
     /// A machine that stands still may go on by now.
     Retry,
+    /// This process was told to end.
+    Told,
+    /// That was some time ago.
+    Again,
 }
 
 /// The clients, and what happens.
@@ -64,6 +69,21 @@ impl Control {
         let mut control = Self { happened, tell, clients: BTreeMap::new() };
         control.meet(ASKER, asker)?;
         Ok(control)
+    }
+
+    /// Has the signals that tell a process to end heard here. All threads are to block them: see [`block`].
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn hear_signals(&self) -> Result<()> {
+        let signals = signals();
+        let tell = self.tell.clone();
+        begin(
+            "signals",
+            move || {
+                while signals.wait().is_ok() && tell.send(Happened::Told).is_ok() {}
+            },
+        )
     }
 
     /// Listens for more clients.
@@ -189,6 +209,18 @@ impl Control {
         self.clients.insert(number, Client { stream, discard: false });
         Ok(())
     }
+}
+
+fn signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect()
+}
+
+/// Blocks the signals that tell a process to end, for this thread and those that it starts.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn block() -> Result<()> {
+    signals().thread_block().map_err(|errno| Error::doing("block signals")(errno.into()))
 }
 
 fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::{
     pool::Pool,
     vm::{self, Status},
 };
+use ebbtide_sys::inherited::keep_descriptors;
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Command, Stdio},
@@ -45,6 +46,8 @@ pub fn start<'a>(
     let doing = || format!("start a supervisor for {name}");
     let (ours, theirs) = UnixStream::pair().map_err(Error::doing(doing()))?;
     supervisor.stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
+    // Whoever waits for the end of a descriptor of ours does not wait for the machine's.
+    keep_descriptors().map_err(Error::doing(doing()))?;
     supervisor.spawn().map_err(Error::doing(doing()))?;
     // The command has a copy of the supervisor's end, and that one must close with it.
     drop(supervisor);

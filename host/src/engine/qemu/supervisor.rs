@@ -4,7 +4,7 @@ use super::{
     ENGINE,
     args::{Host, SANDBOX, Sockets, arguments, node},
     child::Running,
-    control::{ASKER, Control, Happened},
+    control::{self, ASKER, Control, Happened},
     ending::{FORCED, Seen, decide},
     events::Events,
     news::{Failure, News, Report, Request},
@@ -32,6 +32,10 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a machine that stands still because of a disk is let go on: by then somebody may have made room.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often a guest is asked to shut down after this process was told to end, and how long that may take. A host that
+/// goes down gives 90 s to what runs.
+const AGAIN: Duration = Duration::from_secs(10);
+const MOST_ASKED: u32 = 6;
 
 /// Runs a VM, and returns when it has ended and its next start is prepared. `extra` are further arguments of QEMU. What
 /// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
@@ -41,7 +45,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// # Errors
 /// It has no one to tell.
 pub fn supervise(pool: &Pool, name: &VmName, extra: &[OsString], asker: UnixStream) -> Result<()> {
+    control::block()?;
     let mut control = Control::new(asker)?;
+    control.hear_signals()?;
     let started = Started::new(pool, name, extra, &control);
     match started {
         Ok(started) => started.run(&mut control),
@@ -88,7 +94,7 @@ impl<'a> Started<'a> {
             log::error!("{error}");
         }
         control.tell(&News::Started(self.qemu.id()));
-        let (mut ran, mut retries) = (false, false);
+        let (mut ran, mut retries, mut asked) = (false, false, 0);
         let mut events = Events::new(kept(self.pool, &self.guard));
         while let Some(happened) = control.next() {
             match happened {
@@ -97,16 +103,26 @@ impl<'a> Started<'a> {
                     control.tell(&News::Running);
                 }
                 Happened::Asked(number, Request::Powerdown) => {
-                    if events.paused.is_some() {
-                        self.say("cont");
-                    }
-                    self.say("system_powerdown");
+                    self.press(&events);
                     control.answer(number, &News::Paused(events.paused.clone()));
                 }
                 Happened::Asked(number, Request::Look) => {
                     control.answer(number, &News::Paused(events.paused.clone()));
                 }
                 Happened::Asked(_, Request::Quit) => {
+                    self.say("quit");
+                    if control.later(PATIENCE, Happened::Overdue).is_err() {
+                        self.qemu.kill();
+                    }
+                }
+                Happened::Told if asked > 0 => {}
+                Happened::Told | Happened::Again if ran && asked < MOST_ASKED => {
+                    log::info!("told to end: the guest is to shut down");
+                    asked += 1;
+                    self.press(&events);
+                    let _ = control.later(AGAIN, Happened::Again);
+                }
+                Happened::Told | Happened::Again => {
                     self.say("quit");
                     if control.later(PATIENCE, Happened::Overdue).is_err() {
                         self.qemu.kill();
@@ -145,6 +161,14 @@ impl<'a> Started<'a> {
         if let Err(error) = self.qemu.monitor.tell(command, &json!({})) {
             log::warn!("{error}");
         }
+    }
+
+    /// Presses the power button. A machine that stands still could not hear it.
+    fn press(&self, events: &Events) {
+        if events.paused.is_some() {
+            self.say("cont");
+        }
+        self.say("system_powerdown");
     }
 
     fn go(&mut self) -> bool {
