@@ -116,10 +116,25 @@ fn a_write_that_failed_prevents_the_commit_and_one_to_the_volatile_disk_does_not
     played.host.refuses(&["stop", "a"], &["a write to private failed: Input/output error"]);
     assert_eq!(played.host.left("a"), ["private-dirty.img"]);
 
+    let said = played.host.must(&["stop", "a", "--discard"]);
+    assert!(said.out.contains("a:private: what was written is dropped"), "{}", said.out);
+    assert_eq!((played.host.left("a"), played.host.sockets().len()), (vec![], 1));
+
     fs::write(played.file("cont"), failure("volatile", "report", false) + "\n").unwrap();
     played.starts();
+    write(&played);
     let said = played.host.must(&["stop", "a"]);
     assert!(said.out.contains("a:private: new version"), "{}", said.out);
+}
+
+#[test]
+fn a_vm_that_is_removed_leaves_no_log() {
+    let played = Played::new(&failure("private", "report", false), SHUTDOWN);
+    played.starts();
+    played.host.refuses(&["stop", "a"], &["a write to private failed"]);
+    assert_eq!(played.host.sockets().len(), 1);
+    played.host.must(&["vm", "remove", "a"]);
+    assert_eq!(played.host.sockets(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

@@ -9,8 +9,12 @@ use ebbtide::{
     Refusal, Result, VmName,
     engine::qemu::{self, ENGINE, Report, Stop, Stopped},
     error::RefusalKind,
-    pool::{Pool, driver::Ending},
-    vm::{Allow, Guard, Status, release, status},
+    name::VolumeId,
+    pool::{
+        Pool,
+        driver::{Ending, Outcome},
+    },
+    vm::{Allow, Guard, Status, look, release, status},
 };
 use std::time::Duration;
 
@@ -48,7 +52,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
                 }
             }
         }
-        Status::Stopped => {
+        Status::Stopped if !options.discard || !look(&pool, pool.vm(name)?)?.uncommitted => {
             out::say(&format!("{name} does not run"));
             Ok(())
         }
@@ -62,10 +66,18 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 
 /// Drops what was written by a VM that nobody was left to stop, if that is wanted.
 fn settled(context: &Context, pool: &Pool, guard: &Guard, discard: bool) -> Result<()> {
-    if !discard {
+    if discard {
+        return outcome::print(context, &release(pool, guard, Ending::Discard)?);
+    }
+    if !context.json {
+        // Said when it was settled.
         return Ok(());
     }
-    outcome::print(context, &release(pool, guard, Ending::Discard)?)
+    let volumes = look(pool, guard.vm().clone())?.volumes;
+    let kept = volumes.into_iter().filter(|(_, state)| state.dirty.is_some());
+    let name = &guard.vm().name;
+    let kept = kept.map(|(volume, _)| (VolumeId { vm: name.clone(), volume }, Outcome::Kept));
+    outcome::print(context, &kept.collect::<Vec<_>>())
 }
 
 /// Says how a VM ended, and what became of its volumes.
