@@ -20,6 +20,8 @@ use std::{
 
 /// How much of what was typed waits for a guest that does not read; what comes then is lost.
 const MOST_TYPED: usize = 64 << 10;
+/// How much is shown at once: what a pipe takes as a whole.
+const MOST_SHOWN: usize = 4096;
 /// What is said when the key to leave was pressed.
 const MENU: &str = "\r\n[d: detach, the machine runs on; p: press its power button; Ctrl-]: send this key; else: go back]\r\n";
 
@@ -51,6 +53,7 @@ pub(crate) fn attach(guest: &UnixStream, press: &dyn Fn()) -> Result<Left> {
         open: true,
         keys: raw.is_some().then(Keys::default),
         typed: Vec::new(),
+        shown: Vec::new(),
     };
     session.run(&signals).map_err(Error::doing("talk to the guest"))
 }
@@ -74,6 +77,15 @@ pub(crate) fn end_by(signal: Signal) {
     let _ = nix::sys::signal::raise(signal);
 }
 
+/// What can be done at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    stdin: bool,
+    stdout: bool,
+    guest: bool,
+    signal: bool,
+}
+
 struct Session<'a> {
     guest: &'a UnixStream,
     press: &'a dyn Fn(),
@@ -84,17 +96,23 @@ struct Session<'a> {
     keys: Option<Keys>,
     /// What the guest has not read yet.
     typed: Vec<u8>,
+    /// What this terminal has not taken yet.
+    shown: Vec<u8>,
 }
 
 impl Session<'_> {
     fn run(mut self, signals: &SignalFd) -> io::Result<Left> {
         loop {
-            let (stdin, guest, signal) = self.wait(signals)?;
+            let Ready { stdin, stdout, guest, signal } = self.wait(signals)?;
             if signal && let Some(signal) = signals.read_signal()? {
                 let number = i32::try_from(signal.ssi_signo).unwrap_or(0);
                 return Ok(Left::Signal(Signal::try_from(number).unwrap_or(Signal::SIGTERM)));
             }
-            if guest && self.show()? {
+            if stdout && self.show()? {
+                return Ok(Left::Detached);
+            }
+            // What the guest said last is shown before it counts as gone.
+            if guest && self.shown.is_empty() && self.hear() {
                 return Ok(Left::Closed);
             }
             if stdin && self.read()? {
@@ -104,41 +122,67 @@ impl Session<'_> {
         }
     }
 
-    /// Waits until something can be read, or sent: what of standard input, guest and signals.
-    fn wait(&self, signals: &SignalFd) -> io::Result<(bool, bool, bool)> {
-        let mut wanted = PollFlags::POLLIN;
+    /// Waits until something can be read, sent or shown.
+    fn wait(&self, signals: &SignalFd) -> io::Result<Ready> {
+        let shows = !self.shown.is_empty();
+        let mut wanted = PollFlags::empty();
+        // A guest that says more than can be shown waits.
+        wanted.set(PollFlags::POLLIN, !shows);
         wanted.set(PollFlags::POLLOUT, !self.typed.is_empty());
+        let stdout = io::stdout();
         // A terminal is always read, so that the key to leave works; a file can wait.
         let reads = self.open && (self.keys.is_some() || self.typed.len() < MOST_TYPED);
         let stdin = if reads { PollFlags::POLLIN } else { PollFlags::empty() };
-        let mut all = vec![
-            PollFd::new(self.guest.as_fd(), wanted),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        ];
-        if reads {
-            all.push(PollFd::new(self.stdin.as_fd(), stdin));
-        }
+        // A guest that hangs up would wake us again and again until all is shown.
+        let mut all = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let mut add = |wanted: bool, fd| {
+            wanted.then(|| {
+                all.push(fd);
+                all.len() - 1
+            })
+        };
+        let guest_at = add(!wanted.is_empty(), PollFd::new(self.guest.as_fd(), wanted));
+        let stdout_at = add(shows, PollFd::new(stdout.as_fd(), PollFlags::POLLOUT));
+        let stdin_at = add(reads, PollFd::new(self.stdin.as_fd(), stdin));
         match poll(&mut all, PollTimeout::NONE) {
-            Err(nix::Error::EINTR) => return Ok((false, false, false)),
+            Err(nix::Error::EINTR) => return Ok(Ready::default()),
             other => other.map_err(io::Error::from)?,
         };
-        let ready = |place: usize| all.get(place).is_some_and(|one| one.any() == Some(true));
-        Ok((ready(2), ready(0), ready(1)))
+        let ready = |place: Option<usize>| {
+            place.and_then(|place| all.get(place)).is_some_and(|one| one.any() == Some(true))
+        };
+        Ok(Ready {
+            stdin: ready(stdin_at),
+            stdout: ready(stdout_at),
+            guest: ready(guest_at),
+            signal: ready(Some(0)),
+        })
     }
 
-    /// Shows what the guest says. Returns whether its line is closed.
+    /// Shows a part of what the guest said. Returns whether nobody looks any more.
     fn show(&mut self) -> io::Result<bool> {
+        // So much fits into a pipe that can be written to: it does not block, and signals are heard.
+        let most = self.shown.len().min(MOST_SHOWN);
+        match nix::unistd::write(io::stdout(), &self.shown[..most]) {
+            Ok(written) => drop(self.shown.drain(..written)),
+            Err(nix::Error::EINTR | nix::Error::EAGAIN) => {}
+            Err(nix::Error::EPIPE) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(false)
+    }
+
+    /// Hears what the guest says. Returns whether its line is closed.
+    fn hear(&mut self) -> bool {
         let mut piece = [0; 16 << 10];
         let read = match self.guest.read(&mut piece) {
             Ok(read) => read,
-            Err(error) if is_for_later(&error) => return Ok(false),
+            Err(error) if is_for_later(&error) => return false,
             // A killed QEMU resets the connection: the line is closed either way.
             Err(_) => 0,
         };
-        let mut out = io::stdout().lock();
-        out.write_all(&piece[..read])?;
-        out.flush()?;
-        Ok(read == 0)
+        self.shown.extend_from_slice(&piece[..read]);
+        read == 0
     }
 
     /// Reads what is typed. Returns whether the person leaves.

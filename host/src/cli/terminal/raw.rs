@@ -7,6 +7,9 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
+/// Undoes what a guest's programs may have set: the other screen, a hidden cursor, reports of the mouse and of what is
+/// pasted, a part that scrolls, colours.
+const PLAIN: &[u8] = b"\x1b[?1049l\x1b[?25h\x1b[?1000;1002;1003;1006;2004l\x1b[r\x1b[0m";
 /// The terminal as it was, while it is raw.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 static HOOK: Once = Once::new();
@@ -51,6 +54,9 @@ fn restore_before_a_panic_is_told() {
 fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before {
+        if io::stdout().is_terminal() {
+            let _ = nix::unistd::write(io::stdout(), PLAIN);
+        }
         // There is nobody left to be told.
         let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &before);
     }
