@@ -16,7 +16,9 @@ use std::fmt::Write as _;
 pub fn domain(machine: &Machine, kind: &str) -> Result<String> {
     let mut xml = String::from(
         "<!-- The disks are there between 'ebbtide vm prepare' and 'ebbtide vm release': run the first before each\n     \
-         start of the domain, the second when it has ended. -->\n",
+         start of the domain, the second when it has ended. They are not given to another user, as the root is the file of\n     \
+         all that boot from it: the user that libvirt runs QEMU as needs access to them, to read root, to write the others.\n     \
+         Where this host has no KVM, the type of the domain is 'qemu'. -->\n",
     );
     let mut line = |depth: usize, text: String| {
         let _ = writeln!(xml, "{:1$}{text}", "", depth * 2);
@@ -76,7 +78,9 @@ fn disk_lines(disk: &Disk, letter: char, boot: &Boot) -> Result<Vec<String>> {
     let mut lines = vec![
         "<disk type='file' device='disk'>".into(),
         format!("  <driver name='qemu' type='raw' cache='{cache}' discard='{discard}'/>"),
-        format!("  <source file='{}'/>", escaped(text(&disk.path)?)?),
+        format!("  <source file='{}'>", escaped(text(&disk.path)?)?),
+        "    <seclabel model='dac' relabel='no'/>".into(),
+        "  </source>".into(),
         format!("  <target dev='vd{letter}' bus='virtio'/>"),
     ];
     if disk.read_only {
@@ -123,11 +127,11 @@ mod tests {
         let xml = domain(&machine("work", "/pool"), "kvm").unwrap();
         for part in [
             "<domain type='kvm'>",
-            "<source file='/pool/root.img'/>\n      <target dev='vda' bus='virtio'/>\n      <readonly/>\n      \
+            "<source file='/pool/root.img'>\n        <seclabel model='dac' relabel='no'/>\n      </source>\n      <target dev='vda' bus='virtio'/>\n      <readonly/>\n      \
              <serial>root</serial>\n      <boot order='1'/>",
-            "<source file='/pool/private-dirty.img'/>\n      <target dev='vdb' bus='virtio'/>\n      \
+            "<source file='/pool/private-dirty.img'>\n        <seclabel model='dac' relabel='no'/>\n      </source>\n      <target dev='vdb' bus='virtio'/>\n      \
              <serial>private</serial>\n    </disk>",
-            "cache='unsafe' discard='unmap'/>\n      <source file='/pool/volatile-dirty.img'/>",
+            "cache='unsafe' discard='unmap'/>\n      <source file='/pool/volatile-dirty.img'>",
             "'ebbtide vm prepare'",
         ] {
             assert!(xml.contains(part), "{part}\n{xml}");
@@ -148,7 +152,7 @@ mod tests {
         let xml = domain(&machine, "qemu").unwrap();
         for part in [
             "<name>a&lt;b&gt;&amp;&quot;c&apos;--\u{fc}</name>",
-            "<source file='/p&lt;o&gt;&amp;&apos;l&#10;&quot;/root.img'/>",
+            "<source file='/p&lt;o&gt;&amp;&apos;l&#10;&quot;/root.img'>",
             "<kernel>/k&amp;&lt;</kernel>",
             "<cmdline>a=&quot;x y&quot; b=&apos;&lt;&amp;&gt;&apos;</cmdline>",
             "<qemu:arg value='x=&apos;y&apos;'/>",
