@@ -11,11 +11,18 @@ use crate::{
         store::Unseen,
     },
 };
+use std::{fs, os::unix::fs::FileTypeExt as _};
 
 /// Ends what a run has left: half-done protocols are finished or undone, what is never kept is removed, and what was
 /// written to kept volumes stays, for the next start to go on from. Returns a sentence for each thing that it did.
 /// Repeatable; `run.toml` goes last.
 pub(super) fn settle(pool: &Pool, vm: &Vm, run: Option<&Run>) -> Result<Vec<String>> {
+    for socket in run.into_iter().flat_map(|run| run.sockets.values()) {
+        // Nobody listens any more; what cannot be removed is removed by the next start.
+        if fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket()) {
+            let _ = fs::remove_file(socket);
+        }
+    }
     let mut said: Vec<String> = run.map(|run| cut_off(vm, run)).transpose()?.into_iter().collect();
     for volume in vm.volumes(pool)? {
         said.extend(pool.driver().recover(&volume)?);

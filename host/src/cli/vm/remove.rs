@@ -1,7 +1,7 @@
 //! `ebbtide vm remove`.
 
 use crate::cli::{Context, context::said, out};
-use ebbtide::{Result, VmName, vm::remove};
+use ebbtide::{Result, VmName, engine::qemu, vm::remove};
 
 /// Remove a VM or a template with all its versions
 ///
@@ -13,7 +13,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
-    let removed = remove(&context.open()?, &options.name)?;
+    let pool = context.open()?;
+    // One whose removal was cut is not found, and had its logs removed or leaves them.
+    let forget = pool.vm(&options.name).and_then(|vm| qemu::forget(&pool, &vm)).ok();
+    let removed = remove(&pool, &options.name)?;
+    if let Some(forget) = forget {
+        forget();
+    }
     said(&removed.said);
     for path in &removed.left {
         out::say(&format!("{} stays: it is not ebbtide's", path.display()));

@@ -30,13 +30,19 @@ impl Runtime {
     /// The directory is somebody else's, or its path is too long for sockets.
     pub(super) fn make(vm: Inode) -> Result<Self> {
         let user = Uid::effective();
-        let base = base(env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), user, &env::temp_dir());
-        make_private(&base, user)?;
-        let runtime = Self { dir: base.join(format!("{:x}-{:x}", vm.device, vm.number)) };
+        let runtime = Self::of(vm);
+        make_private(runtime.dir.parent().unwrap_or(&runtime.dir), user)?;
         runtime.check_length()?;
         runtime.remove()?;
         make_private(&runtime.dir, user)?;
         Ok(runtime)
+    }
+
+    /// Returns the one of the VM whose directory in its pool is `vm`, which may not be there.
+    pub(super) fn of(vm: Inode) -> Self {
+        let session = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let base = base(session, Uid::effective(), &env::temp_dir());
+        Self { dir: base.join(format!("{:x}-{:x}", vm.device, vm.number)) }
     }
 
     fn check_length(&self) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Run},
+    vm::{self, Allow, Guard, Run, Vm},
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
@@ -56,6 +56,19 @@ pub fn supervise(pool: &Pool, name: &VmName, extra: &[OsString], asker: UnixStre
     Ok(())
 }
 
+/// Returns what removes the logs of a VM that is about to be removed.
+///
+/// # Errors
+/// Its directory cannot be looked at.
+pub fn forget(pool: &Pool, vm: &Vm) -> Result<impl FnOnce() + use<>> {
+    let runtime = Runtime::of(identity(pool, vm)?);
+    Ok(move || {
+        if let Err(error) = runtime.remove() {
+            log::warn!("{error}");
+        }
+    })
+}
+
 /// A VM whose QEMU is there.
 struct Started<'a> {
     pool: &'a Pool,
@@ -72,7 +85,7 @@ impl<'a> Started<'a> {
         for sentence in guard.said() {
             control.tell(&News::Said(sentence.clone()));
         }
-        let runtime = Runtime::make(identity(pool, &guard)?)?;
+        let runtime = Runtime::make(identity(pool, guard.vm())?)?;
         let started = open_log(&runtime)
             .and_then(|()| control.listen(&runtime.supervisor()))
             .and_then(|()| start(pool, &guard, &runtime, extra));
@@ -276,8 +289,8 @@ fn sockets(runtime: &Runtime) -> BTreeMap<String, PathBuf> {
 }
 
 /// Returns which directory the VM's is.
-fn identity(pool: &Pool, guard: &Guard) -> Result<crate::pool::store::Inode> {
-    let dir = &guard.vm().dir;
+fn identity(pool: &Pool, vm: &Vm) -> Result<crate::pool::store::Inode> {
+    let dir = &vm.dir;
     let found =
         pool.store().stat(dir).map_err(Error::doing(format!("look at {}", dir.display())))?;
     found.map(|found| found.inode).ok_or_else(|| {
