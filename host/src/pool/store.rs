@@ -132,7 +132,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn take_in(&self, outside: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()>;
 
     /// Makes a new file outside of the pool with the content of `from`, sparse, sharing where that is possible, and
-    /// durable when it returns; `AlreadyExists` when it is there. When it fails, it is not there.
+    /// durable when it returns; `AlreadyExists` when it is there. It is there when it is whole, and not before.
     fn give_out(&self, from: &Path, outside: &Path, progress: &mut dyn Progress) -> io::Result<()>;
 
     /// Makes a new file `path` with this content; `AlreadyExists` when it is there.

@@ -74,6 +74,7 @@ macro_rules! every_case {
             versions::a_start_during_an_import_loses_neither,
             versions::a_failed_import_leaves_nothing,
             versions::an_export_stays_one_version,
+            versions::an_export_to_a_file_leaves_nothing_in_the_pool,
             versions::a_clone_shares_and_is_its_own,
             versions::a_commit_cut_in_the_middle_pushes_nothing_out,
             names::names_that_begin_alike_are_told_apart,

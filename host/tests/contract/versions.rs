@@ -280,6 +280,34 @@ pub(super) fn an_export_stays_one_version(place: &dyn Place) {
     assert!(names_beside(place, &template).is_empty());
 }
 
+/// Commits another version in the middle of a copy.
+struct Commits<'a>(&'a dyn Place, &'a Volume);
+
+impl Progress for Commits<'_> {
+    fn bytes(&mut self, _done: Bytes, _whole: Bytes) {
+        run(self.0, self.1, b"more");
+    }
+}
+
+pub(super) fn an_export_to_a_file_leaves_nothing_in_the_pool(place: &dyn Place) {
+    directories(place);
+    let private = private();
+    place.driver().create(&private).unwrap();
+    run(place, &private, b"old.");
+    let file = place.outside("file", Bytes::mib(1), b"mine");
+    let before = names_beside(place, &private);
+    let error = place.driver().copy_out(&private, &file, &mut Unseen).unwrap_err();
+    assert_eq!(error.io_kind(), Some(std::io::ErrorKind::AlreadyExists), "{error}");
+    assert_eq!(names_beside(place, &private), before);
+    let file = file.with_file_name("new");
+    place.driver().copy_out(&private, &file, &mut Commits(place, &private)).unwrap();
+    assert!(names_beside(place, &private).iter().all(|name| !name.contains("export")));
+    assert_eq!(current(place, &private), b"more");
+    // What is taken in again is the version of the beginning.
+    place.driver().import(&private, &file, &mut Unseen).unwrap();
+    assert_eq!(current(place, &private), b"old.");
+}
+
 pub(super) fn a_clone_shares_and_is_its_own(place: &dyn Place) {
     directories(place);
     let (private, other) = (private(), volume("appvms/play", "private", Role::Origin));

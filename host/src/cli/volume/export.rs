@@ -2,21 +2,19 @@
 
 use crate::cli::{Context, out, progress::Bar, value};
 use ebbtide::{
-    Error, Result,
+    Result,
     error::{Refusal, RefusalKind},
     name::VolumeId,
-    pool::{Pool, driver::Volume},
     vm,
-    volume::FileKind,
 };
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Write the current version of a disk to a file, or print a path that stays that version
 ///
 /// Without FILE the path stays that version, whatever becomes of the disk, until `volume export-end` ends it. Read it, and
-/// never write to it.
+/// never write to it. FILE is there when it is whole, and not before.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The disk
@@ -43,25 +41,15 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
             .hint("give a name that is free")
             .into());
     }
-    let (id, path) = vm::export(&pool, &options.volume)?;
     if let Some(file) = &options.file {
-        let copied = copy(&pool, &volume, id, file);
-        let ended = pool.driver().export_end(&volume, id);
-        return copied.and(ended);
+        let mut bar = Bar::new(format!("export {}", volume.id));
+        return pool.driver().copy_out(&volume, file, &mut bar);
     }
+    let (id, path) = vm::export(&pool, &options.volume)?;
     if context.json {
         return out::json(&Exported { volume: volume.id.to_string(), id, path });
     }
     out::line(&path.display().to_string())?;
     out::say(&format!("it stays until 'ebbtide volume export-end {} {id}'", volume.id));
     Ok(())
-}
-
-/// Copies an export to a file.
-fn copy(pool: &Pool, volume: &Volume, id: Uuid, file: &Path) -> Result<()> {
-    let from = volume.files.path(&FileKind::Export(id));
-    let mut bar = Bar::new(format!("export {}", volume.id));
-    let doing = format!("copy {} to {}", volume.id, file.display());
-    log::info!("{doing}");
-    pool.store().give_out(&from, file, &mut bar).map_err(Error::doing(doing))
 }

@@ -274,6 +274,14 @@ impl Commit for FileDriver {
         Ok((id, self.store.real(&path)))
     }
 
+    fn copy_out(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
+        // Once it is open it stays this version, and needs no name of its own.
+        let from = export::current(volume, &self.look(volume)?)?;
+        let doing = format!("copy {} to {}", volume.id, file.display());
+        log::info!("{doing}");
+        self.store.give_out(&from, file, progress).map_err(Error::doing(doing))
+    }
+
     fn export_end(&self, volume: &Volume, id: Uuid) -> Result<()> {
         let plan = export::end(volume, &self.look(volume)?, id)?;
         self.apply(&volume.id, plan, &mut Unseen)

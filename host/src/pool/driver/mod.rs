@@ -189,6 +189,10 @@ pub trait Commit: Volumes {
     /// Needs no VM lock.
     fn export(&self, volume: &Volume) -> Result<(Uuid, PathBuf)>;
 
+    /// Makes a file outside of the pool with the content of the current version. The file is there when it is whole, and
+    /// what becomes of the volume meanwhile is not in it. Needs no VM lock.
+    fn copy_out(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()>;
+
     /// Ends an export. An unknown one is refused.
     fn export_end(&self, volume: &Volume, id: Uuid) -> Result<()>;
 

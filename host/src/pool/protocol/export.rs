@@ -15,17 +15,25 @@ use uuid::Uuid;
 /// # Errors
 /// There is no version.
 pub fn begin(volume: &Volume, seen: &Seen, id: Uuid) -> Result<Plan<PathBuf>, Refusal> {
+    let from = current(volume, seen)?;
+    let to = volume.files.path(&FileKind::Export(id));
+    Ok(Plan::new(vec![Step::Link { from, to: to.clone() }], to))
+}
+
+/// Returns the path of the current version.
+///
+/// # Errors
+/// There is no version.
+pub fn current(volume: &Volume, seen: &Seen) -> Result<PathBuf, Refusal> {
     if volume.role == Role::Volatile {
         let text = format!("{} cannot be exported: it is empty at every start", volume.id);
         return Err(Refusal::new(RefusalKind::Rule, text));
     }
-    let from = match (seen.clean, seen.source, &volume.source) {
-        (Some(_), ..) => volume.files.clean(),
-        (None, Some(_), Some(source)) => source.clean(),
-        _ => return Err(no_version(volume)),
-    };
-    let to = volume.files.path(&FileKind::Export(id));
-    Ok(Plan::new(vec![Step::Link { from, to: to.clone() }], to))
+    match (seen.clean, seen.source, &volume.source) {
+        (Some(_), ..) => Ok(volume.files.clean()),
+        (None, Some(_), Some(source)) => Ok(source.clean()),
+        _ => Err(no_version(volume)),
+    }
 }
 
 /// Plans its end.

@@ -3,6 +3,7 @@
 //! In: paths relative to the pool's directory. Out: files below it. How a clone is made is the store's one difference:
 //! [`LinuxStore::reflink`] shares extents, [`LinuxStore::copy`] copies what is not zero.
 
+mod given;
 mod locked;
 mod outside;
 mod probe;
@@ -238,14 +239,7 @@ impl Store for LinuxStore {
 
     fn give_out(&self, from: &Path, outside: &Path, progress: &mut dyn Progress) -> io::Result<()> {
         let from = self.open_image(from)?;
-        make(outside, |to| {
-            share_or_copy(&from, to, progress)?;
-            to.sync_all()?;
-            match outside.parent() {
-                Some(dir) if dir != Path::new("") => sync_names(dir),
-                _ => sync_names(Path::new(".")),
-            }
-        })
+        given::make(outside, |to| share_or_copy(&from, to, progress))
     }
 
     fn write_new(&self, path: &Path, content: &[u8]) -> io::Result<()> {
