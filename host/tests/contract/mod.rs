@@ -70,6 +70,7 @@ macro_rules! every_case {
             versions::a_stopped_volume_grows_as_a_new_version,
             versions::a_running_volume_grows_in_what_it_writes,
             versions::an_import_replaces_content_and_size,
+            versions::an_image_of_nothing_is_not_imported,
             versions::an_import_into_a_running_volume_is_refused,
             versions::a_start_during_an_import_loses_neither,
             versions::a_failed_import_leaves_nothing,

@@ -192,14 +192,29 @@ pub(super) fn an_import_replaces_content_and_size(place: &dyn Place) {
     let private = private();
     place.driver().create(&private).unwrap();
     run(place, &private, b"old.");
-    for (name, size) in [("empty", 0), ("byte", 1), ("odd", 12_345), ("large", 5 << 20)] {
-        let file = place.outside(name, Bytes(size), &b"new."[..size.min(4) as usize]);
+    for (name, size, whole) in
+        [("byte", 1, 512), ("odd", 12_345, 12_800), ("large", 5 << 20, 5 << 20)]
+    {
+        let written = &b"new."[..size.min(4) as usize];
+        let file = place.outside(name, Bytes(size), written);
         kept(place.driver().import(&private, &file, &mut Unseen).unwrap());
         let state = place.driver().state(&private).unwrap();
-        assert_eq!(state.current.unwrap().size, Bytes(size));
-        assert_eq!(current(place, &private), b"new."[..size.min(4) as usize]);
+        assert_eq!(state.current.unwrap().size, Bytes(whole), "whole sectors");
+        assert!(current(place, &private).starts_with(written));
     }
     assert_eq!(numbers(place, &private).len(), 2);
+}
+
+pub(super) fn an_image_of_nothing_is_not_imported(place: &dyn Place) {
+    directories(place);
+    let private = private();
+    place.driver().create(&private).unwrap();
+    run(place, &private, b"old.");
+    let before = (place.driver().state(&private).unwrap(), names_beside(place, &private));
+    let file = place.outside("empty", Bytes(0), b"");
+    let text = refused(place.driver().import(&private, &file, &mut Unseen), RefusalKind::Invalid);
+    assert!(text.contains("0 bytes"), "{text}");
+    assert_eq!((place.driver().state(&private).unwrap(), names_beside(place, &private)), before);
 }
 
 pub(super) fn an_import_into_a_running_volume_is_refused(place: &dyn Place) {

@@ -16,7 +16,7 @@ const COUNTS: &[(&str, usize, usize)] = &[
     ("start on a template", 1, 0),
     ("start on a copy", 2, 0),
     ("start empty", 1, 0),
-    ("import", 8, 2),
+    ("import", 9, 2),
     ("revert", 5, 1),
     ("resize", 7, 2),
     ("clone", 2, 1),

@@ -107,6 +107,12 @@ impl FileDriver {
         self.apply(&volume.id, plan, &mut Unseen).inspect_err(|_| self.undo(volume))
     }
 
+    /// Looks at the copy that an import makes.
+    fn look_at_copy(&self, volume: &Volume) -> Result<Option<Stat>> {
+        let copy = volume.files.aside(import::PURPOSE);
+        self.store.stat(&copy).map_err(Error::doing(format!("look at {}", copy.display())))
+    }
+
     /// Makes the next dirty image as planned, and puts it into place.
     fn copy_next(
         &self,
@@ -252,16 +258,19 @@ impl Commit for FileDriver {
 
     fn import_copy(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
         let seen = self.look(volume)?;
-        let plan = import::copy(volume, &seen, file, SystemTime::now())?;
-        self.apply(&volume.id, plan, progress).inspect_err(|_| self.undo(volume))
+        let plan = import::copy(volume, &seen, file)?;
+        let copied = self.apply(&volume.id, plan, progress).and_then(|()| {
+            // That it is removed meanwhile, the next look tells.
+            let Some(found) = self.look_at_copy(volume)? else { return Ok(()) };
+            self.apply(&volume.id, import::whole(volume, file, found, SystemTime::now())?, progress)
+        });
+        copied.inspect_err(|_| self.undo(volume))
     }
 
     fn import_place(&self, volume: &Volume) -> Result<Outcome> {
         let placed = self.look_alone(volume).and_then(|(lock, seen)| {
-            let copy = volume.files.aside(import::PURPOSE);
-            let stat = self.store.stat(&copy);
-            let stat = stat.map_err(Error::doing(format!("look at {}", copy.display())))?;
-            Ok((lock, import::place(volume, &seen, stat.map(|stat| stat.inode))?))
+            let copy = self.look_at_copy(volume)?;
+            Ok((lock, import::place(volume, &seen, copy.map(|copy| copy.inode))?))
         });
         let (_lock, plan) = placed.inspect_err(|_| self.undo(volume))?;
         self.change(volume, plan)

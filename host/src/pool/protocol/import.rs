@@ -9,34 +9,55 @@ use crate::{
     pool::{
         driver::{Outcome, Volume},
         step::Step,
-        store::Inode,
+        store::{Inode, Stat},
     },
 };
+use ebbtide_format::units::Bytes;
 use std::{path::Path, time::SystemTime};
 
 /// What the copy is called.
 pub const PURPOSE: &str = "import";
+/// What sizes of disks are multiples of.
+pub const SECTOR: u64 = 512;
 
 /// Plans the copy.
 ///
 /// # Errors
 /// The volume keeps nothing, or something is uncommitted.
-pub fn copy(
-    volume: &Volume,
-    seen: &Seen,
-    file: &Path,
-    now: SystemTime,
-) -> Result<Plan<()>, Refusal> {
+pub fn copy(volume: &Volume, seen: &Seen, file: &Path) -> Result<Plan<()>, Refusal> {
     only_kept(volume, "imported into")?;
     only_committed(volume, seen, "imported into")?;
     let to = volume.files.aside(PURPOSE);
     let mut steps: Vec<Step> = clear(volume, seen, PURPOSE).into_iter().collect();
-    steps.extend([
-        Step::TakeIn { outside: file.into(), to: to.clone() },
-        Step::SetModified { path: to.clone(), time: now },
-        Step::SyncFile(to),
-    ]);
+    steps.push(Step::TakeIn { outside: file.into(), to });
     Ok(Plan::new(steps, ()))
+}
+
+/// Plans to make the copy, as `found` says that it is, the durable image of a disk: of whole sectors, as engines round
+/// it up.
+///
+/// # Errors
+/// It has no bytes.
+pub fn whole(
+    volume: &Volume,
+    file: &Path,
+    found: Stat,
+    now: SystemTime,
+) -> Result<Plan<()>, Refusal> {
+    let path = volume.files.aside(PURPOSE);
+    let size = Bytes(found.size.0.next_multiple_of(SECTOR));
+    if size == Bytes(0) {
+        return Err(empty(file));
+    }
+    let grow = (size > found.size).then(|| Step::Grow { path: path.clone(), size });
+    let durable = [Step::SetModified { path: path.clone(), time: now }, Step::SyncFile(path)];
+    Ok(Plan::new(grow.into_iter().chain(durable).collect(), ()))
+}
+
+/// Returns the refusal of an image without a byte.
+#[must_use]
+pub fn empty(file: &Path) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, format!("{} is an image of 0 bytes", file.display()))
 }
 
 /// Plans to put the copy, which is file `inode`, into place.

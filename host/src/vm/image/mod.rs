@@ -7,6 +7,7 @@ use self::format::{Format, HEAD, probe};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{
+        protocol::import,
         step::{self, Step},
         store::{Progress, Store},
     },
@@ -18,9 +19,6 @@ use std::{
     os::unix::fs::FileTypeExt as _,
     path::Path,
 };
-
-/// What sizes of disks are multiples of.
-const SECTOR: u64 = 512;
 
 /// Makes `to` a raw image with the content of the disk that `outside` is an image of. A size that is no multiple of a
 /// sector is rounded up, as engines do with it. Not durable yet.
@@ -107,10 +105,9 @@ fn round_up(store: &dyn Store, outside: &Path, to: &Path) -> Result<()> {
     let stat = store.stat(to).map_err(Error::doing(format!("look at {}", to.display())))?;
     let size = stat.map_or(0, |stat| stat.size.0);
     if size == 0 {
-        let text = format!("{} is an image of 0 bytes", outside.display());
-        return Err(Refusal::new(RefusalKind::Invalid, text).into());
+        return Err(import::empty(outside).into());
     }
-    let whole = size.next_multiple_of(SECTOR);
+    let whole = size.next_multiple_of(import::SECTOR);
     if whole == size {
         return Ok(());
     }
