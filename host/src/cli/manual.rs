@@ -125,7 +125,14 @@ fn item(name: &str, verb: &Command) -> String {
         args.iter().partition(|arg| arg.is_positional());
     let usages: String =
         values.iter().chain(&options).map(|arg| format!(" {}", usage(arg))).collect();
-    format!(".It Cm {name}{usages}\n{}{}", paragraphs(&long(verb)), list(&args))
+    format!(".It Cm {name}{usages}\n{}{}{}", paragraphs(&long(verb)), list(&args), after(verb))
+}
+
+/// Returns what a verb says after its options, line by line.
+fn after(verb: &Command) -> String {
+    let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let lines: String = text.lines().map(|line| escape(line) + "\n").collect();
+    if lines.is_empty() { lines } else { format!(".Bd -literal\n{lines}.Ed\n") }
 }
 
 /// Returns arguments and what each means.
@@ -175,9 +182,12 @@ fn takes_value(arg: &Arg) -> bool {
 
 /// Returns the arguments that are for readers; each command has help, and says so itself.
 fn shown(command: &Command) -> impl Iterator<Item = &Arg> {
-    command
-        .get_arguments()
-        .filter(|arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str()))
+    command.get_arguments().filter(|arg| !arg.is_hide_set() && !is_of_every_program(arg))
+}
+
+fn is_of_every_program(arg: &Arg) -> bool {
+    use ArgAction::{Help, HelpLong, HelpShort, Version};
+    matches!(arg.get_action(), Help | HelpShort | HelpLong | Version)
 }
 
 fn is_shown(verb: &Command) -> bool {
@@ -212,4 +222,36 @@ fn escape(text: &str) -> String {
 fn lower(text: &str) -> String {
     let mut chars = text.trim_end_matches('.').chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_and_every_setting_is_in_the_page() {
+        let mut command = crate::cli::command();
+        command.build();
+        let page = page(&command);
+        let groups = command.get_subcommands().filter(|group| group.has_subcommands());
+        for group in groups.filter(|group| is_shown(group)) {
+            for verb in group.get_subcommands().filter(|verb| is_shown(verb)) {
+                let head = format!(".It Cm {} {}", group.get_name(), verb.get_name());
+                let line = page.lines().find(|line| {
+                    line.split(" Ar ").next().is_some_and(|name| {
+                        name.split(" Op ").next() == Some(&head)
+                            || name.split(" Fl ").next() == Some(&head)
+                    })
+                });
+                let line = line.unwrap_or_else(|| panic!("{head}"));
+                for value in verb.get_positionals().flat_map(|arg| arg.get_value_names().unwrap()) {
+                    assert!(line.contains(&format!("Ar {value}")), "{value} is missing: {line}");
+                }
+            }
+        }
+        for (key, wanted) in ebbtide::vm::KEYS {
+            let line = |line: &str| line.contains(&format!("  {key} ")) && line.ends_with(wanted);
+            assert!(page.lines().any(line), "{key}");
+        }
+    }
 }
