@@ -173,8 +173,8 @@ fn a_running_vm_keeps_others_away() {
     let text = refused(start(&pool, "work"), RefusalKind::Busy);
     assert!(text.contains("qemu") && text.contains("ebbtide stop work"), "{text}");
     refused(vm::remove(&pool, &name("work")), RefusalKind::Busy);
-    refused(vm::set(&pool, &name("work"), "root-cow", "host"), RefusalKind::Busy);
-    vm::set(&pool, &name("work"), "memory", "1G").unwrap();
+    refused(vm::set(&pool, &name("work"), &[("root-cow", "host")]), RefusalKind::Busy);
+    vm::set(&pool, &name("work"), &[("memory", "1G")]).unwrap();
     refused(vm::discard(&pool, &name("work"), None), RefusalKind::Busy);
     vm::release(&pool, &guard, Ending::Commit).unwrap();
 }
@@ -264,7 +264,7 @@ fn the_volatile_disk_has_room_for_the_root_as_it_is_now() {
         pool.vm(&name("debian")).unwrap().kept_volume(&pool, &"root".parse().unwrap()).unwrap();
     pool.driver().resize(&root, Bytes::gib(3), false).unwrap();
     assert!(volatile("work").0 > Bytes::gib(4).0);
-    vm::set(&pool, &name("work"), "swap", "0").unwrap();
+    vm::set(&pool, &name("work"), &[("swap", "0")]).unwrap();
     assert!(volatile("work").0 < Bytes::gib(4).0);
 }
 
@@ -344,7 +344,7 @@ fn a_precache_is_taken_by_the_next_start() {
 #[test]
 fn a_root_cow_of_the_host_is_a_writable_copy_that_is_dropped() {
     let (store, pool) = usual();
-    vm::set(&pool, &name("work"), "root-cow", "host").unwrap();
+    vm::set(&pool, &name("work"), &[("root-cow", "host")]).unwrap();
     let guard = Guard::take(&pool, &name("work"), "start", Allow::Stopped).unwrap();
     let disks = vm::prepare(&pool, &guard, Run::new("qemu").unwrap()).unwrap();
     assert!(!disks[0].read_only);

@@ -68,7 +68,7 @@ fn what_was_made_or_removed_outlives_a_power_cut() {
     all(&store, &["debian", "work"]);
     vm::clone(&pool, &name("work"), &name("copy")).unwrap();
     all(&store, &["copy", "debian", "work"]);
-    vm::set(&pool, &name("copy"), "memory", "3G").unwrap();
+    vm::set(&pool, &name("copy"), &[("memory", "3G")]).unwrap();
     for store in store.power_cuts(200) {
         let copy = over(&store).vm(&name("copy")).unwrap();
         assert_eq!(copy.record.engine.memory.to_string(), "3 GiB");
@@ -80,13 +80,14 @@ fn what_was_made_or_removed_outlives_a_power_cut() {
 #[test]
 fn a_setting_that_is_cut_is_the_old_or_the_new_one() {
     let (store, _) = usual();
-    let act = |pool: &ebbtide::pool::Pool| vm::set(pool, &name("work"), "memory", "3G").map(drop);
+    let act =
+        |pool: &ebbtide::pool::Pool| vm::set(pool, &name("work"), &[("memory", "3G")]).map(drop);
     cut_everywhere(&store, act, |store, pool| {
         for store in store.power_cuts(50) {
             let work = over(&store).vm(&name("work")).unwrap();
             assert!(["512 MiB", "3 GiB"].contains(&&*work.record.engine.memory.to_string()));
         }
-        vm::set(pool, &name("work"), "memory", "1G").unwrap();
+        vm::set(pool, &name("work"), &[("memory", "1G")]).unwrap();
         assert!(!tree(store).iter().any(|path| path.contains("aside")));
     });
 }
@@ -161,7 +162,7 @@ fn a_removal_that_is_cut_is_finished_by_the_next_command() {
 fn a_clone_shares_versions_and_is_somebody_else() {
     let (store, pool) = usual();
     run(&pool, &store, "work", "private", b"home", Ending::Commit);
-    vm::set(&pool, &name("work"), "memory", "2G").unwrap();
+    vm::set(&pool, &name("work"), &[("memory", "2G")]).unwrap();
     let said = vm::clone(&pool, &name("work"), &name("copy")).unwrap();
     assert!(said.is_empty(), "{said:?}");
     let inode = |path: &str| store.stat(Path::new(path)).unwrap().unwrap().inode;

@@ -5,7 +5,7 @@ use super::{
     aside::Aside,
     image,
     record::{self, Engine, Record, Root, RootCow},
-    set::is_template,
+    set::{check_engine, is_template},
     sweep,
 };
 use crate::{
@@ -141,6 +141,7 @@ pub fn create_template(
 
 /// Refuses what cannot be a template.
 fn check(new: &NewTemplate) -> Result<(), Refusal> {
+    check_engine(&new.engine)?;
     let refuse = |text: &str| Err(Refusal::new(RefusalKind::Invalid, text));
     match new {
         NewTemplate { root: RootSource::Blank(Bytes(0)), .. } => {
@@ -240,6 +241,7 @@ pub fn create(pool: &Pool, name: &VmName, new: &NewVm) -> Result<()> {
     // The kernel is the template's, and so is what it is told.
     let inherited = Engine { cmdline: None, ..template.record.engine };
     record.engine = new.engine.clone().unwrap_or(inherited);
+    check_engine(&record.engine)?;
     let target = Path::new(Kind::AppVm.directory()).join(name);
     let aside = begin(pool, name, &target, &lock)?;
     let vm = Vm { name: name.clone(), dir: aside.dir.clone(), record };

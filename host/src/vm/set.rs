@@ -2,7 +2,7 @@
 
 use super::{
     Allow, Guard, Kind, Vm,
-    record::{Network, Record, RootCow},
+    record::{Engine, Network, Record, RootCow},
     rewrite,
 };
 use crate::{
@@ -18,32 +18,42 @@ pub const KEYS: &[(&str, &str)] = &[
     ("memory", "a size: memory of the guest"),
     ("cpus", "a number from 1: processors of the guest"),
     ("network", "none or user"),
-    ("cmdline", "the kernel command line; empty for none"),
-    ("args", "further arguments of the engine's program, divided by spaces; empty for none"),
+    ("cmdline", "the kernel command line; empty for that of the template, or for none"),
+    (
+        "args",
+        "further arguments of the engine, divided by spaces outside of quotes; empty for none",
+    ),
     ("keep", "a number: versions of each disk that are kept; empty for the pool's"),
     ("swap", "a size: room for swap on the volatile disk"),
     ("root-cow", "guest or host: who keeps what an AppVM writes to its root (stopped VMs only)"),
     ("template", "the template of an AppVM without a root of its own (stopped VMs only)"),
 ];
 
-/// Changes a setting. The next start of the VM has it. Returns what was settled on the way.
+/// Changes settings, all or none. The next start of the VM has them. Returns what was settled on the way.
 ///
 /// # Errors
-/// The key or the value is not understood; the VM runs, for settings of disks.
-pub fn set(pool: &Pool, name: &VmName, key: &str, value: &str) -> Result<Vec<String>> {
+/// A key or a value is not understood; the VM runs, for settings of disks.
+pub fn set<S: AsRef<str>>(pool: &Pool, name: &VmName, settings: &[(S, S)]) -> Result<Vec<String>> {
     let lock = pool.lock()?;
-    let is_of_disks = matches!(key, "root-cow" | "template");
-    let guard = match is_of_disks {
-        true => Some(Guard::take(pool, name, &format!("set {key}"), Allow::Stopped)?),
-        false => None,
+    let of_disks = settings.iter().map(|(key, _)| key.as_ref()).find(|key| is_of_disks(key));
+    let guard = match of_disks {
+        Some(key) => Some(Guard::take(pool, name, &format!("set {key}"), Allow::Stopped)?),
+        None => None,
     };
     let mut vm = pool.vm(name)?;
-    change(&mut vm, key, value)?;
-    if let (true, Some(template)) = (is_of_disks, &vm.record.template) {
+    for (key, value) in settings {
+        change(&mut vm, key.as_ref(), value.as_ref())?;
+    }
+    if let (true, Some(template)) = (guard.is_some(), &vm.record.template) {
         is_template(pool, template)?;
     }
     rewrite(pool, &vm, &lock)?;
     Ok(guard.map_or_else(Vec::new, |guard| guard.said().to_vec()))
+}
+
+/// Returns whether a setting is one of what disks a VM has, which no engine may have opened.
+fn is_of_disks(key: &str) -> bool {
+    matches!(key, "root-cow" | "template")
 }
 
 /// Returns the template of that name.
@@ -80,7 +90,10 @@ fn change(vm: &mut Vm, key: &str, value: &str) -> Result<(), Refusal> {
             return Err(invalid(key, value, "one line of text"));
         }
         "cmdline" => record.engine.cmdline = (!value.is_empty()).then(|| value.into()),
-        "args" => record.engine.args = value.split_whitespace().map(String::from).collect(),
+        "args" => {
+            record.engine.args =
+                words(value).ok_or_else(|| invalid(key, value, "each quote closed"))?;
+        }
         "keep" if value.is_empty() => record.keep = None,
         "keep" => record.keep = Some(number(key, value)?),
         "swap" => record.volatile.swap = size(key, value)?,
@@ -148,10 +161,50 @@ fn size(key: &str, value: &str) -> Result<Bytes, Refusal> {
 }
 
 fn memory(value: &str) -> Result<Bytes, Refusal> {
-    match size("memory", value)? {
-        Bytes(bytes) if bytes < 1 << 20 => Err(invalid("memory", value, "at least 1M")),
-        memory => Ok(memory),
+    let memory = size("memory", value)?;
+    check_memory(memory, value).map(|()| memory)
+}
+
+/// Refuses memory in which no guest runs. `found` is how it was given.
+fn check_memory(memory: Bytes, found: &str) -> Result<(), Refusal> {
+    match memory {
+        Bytes(bytes) if bytes < 1 << 20 => Err(invalid("memory", found, "at least 1M")),
+        _ => Ok(()),
     }
+}
+
+/// Refuses what [`set`] would not take.
+pub(super) fn check_engine(engine: &Engine) -> Result<(), Refusal> {
+    check_memory(engine.memory, &engine.memory.to_string())?;
+    if engine.cpus == 0 {
+        return Err(invalid("cpus", "0", "a number from 1"));
+    }
+    match &engine.cmdline {
+        Some(line) if line.chars().any(char::is_control) => {
+            Err(invalid("cmdline", line, "one line of text"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Divides text at spaces, but for those in quotes of either kind; `None` when one is not closed.
+fn words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\'' | '"' => {
+                let (inside, rest) = chars.as_str().split_once(char)?;
+                word.get_or_insert_default().push_str(inside);
+                chars = rest.chars();
+            }
+            char if char.is_whitespace() => words.extend(word.take()),
+            char => word.get_or_insert_default().push(char),
+        }
+    }
+    words.extend(word);
+    Some(words)
 }
 
 #[cfg(test)]
@@ -180,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn quotes_keep_a_word_together() {
+        let divided = |text| words(text).map(|words| words.join("|"));
+        assert_eq!(divided(r#" -a  'b c' d"e  'f" "" "#).as_deref(), Some("-a|b c|de  'f|"));
+        assert_eq!(divided("").as_deref(), Some(""));
+        assert_eq!(divided("it's"), None);
+    }
+
+    #[test]
     fn an_unknown_key_names_near_ones() {
         let refused = change(&mut vm(Kind::AppVm), "memroy", "1G").unwrap_err();
         assert_eq!(refused.hint.as_deref(), Some("is it memory?"));
@@ -198,6 +259,7 @@ mod tests {
             ("root-cow", "both", "guest or host"),
             ("template", "a/../x", "slash"),
             ("cmdline", "a\nb", "one line"),
+            ("args", "-name 'a", "quote"),
         ] {
             let mut changed = vm(Kind::AppVm);
             let refused = change(&mut changed, key, value).unwrap_err();

@@ -26,8 +26,6 @@ fn keys() -> String {
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    options.settings.iter().try_for_each(|(key, value)| {
-        said(&set(&pool, &options.name, key, value)?);
-        Ok(())
-    })
+    said(&set(&pool, &options.name, &options.settings)?);
+    Ok(())
 }
