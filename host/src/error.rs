@@ -5,6 +5,10 @@ use std::{fmt, io, path::PathBuf};
 /// What the library's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What the reader of a broken record may do.
+pub(crate) const BROKEN_RECORD: &str =
+    "correct it with an editor, or move its directory out of the pool";
+
 /// An operation that was not done, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -48,6 +52,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.hint.as_deref(),
+            Self::Unreadable { path, .. } if path.ends_with("vm.toml") => Some(BROKEN_RECORD),
             _ => None,
         }
     }

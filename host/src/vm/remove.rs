@@ -82,7 +82,7 @@ fn refuse_template(pool: &Pool, name: &VmName) -> Result<()> {
     if let Some(error) = vms.unreadable.first() {
         let text = format!("whether a VM boots from {name} is not known: {error}");
         return Err(Refusal::new(RefusalKind::Rule, text)
-            .hint("'ebbtide pool check' names what cannot be read")
+            .hint(error.hint().unwrap_or("'ebbtide pool check' names what cannot be read"))
             .into());
     }
     let users = vms.vms.iter().filter(|vm| vm.record.template.as_ref() == Some(name));
