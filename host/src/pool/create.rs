@@ -46,6 +46,7 @@ impl Pool {
         let doing = |what: &str| format!("{what} {}", dir.display());
         let dir = std::path::absolute(dir).map_err(Error::doing(doing("find")))?;
         refuse_content(&dir)?;
+        refuse_inside(&dir)?;
         let near = existing(&dir);
         let found = linux::probe(near)
             .map_err(Error::doing(format!("write a test file in {}", near.display())))?;
@@ -122,6 +123,18 @@ fn refuse_content(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a directory below another pool, whose files it would be among.
+fn refuse_inside(dir: &Path) -> Result<(), Refusal> {
+    let is_pool = |dir: &&Path| dir.join(config::FILE).exists();
+    match dir.ancestors().skip(1).find(is_pool) {
+        None => Ok(()),
+        Some(pool) => {
+            let text = format!("{} is inside of the pool {}", dir.display(), pool.display());
+            Err(Refusal::new(RefusalKind::Rule, text).hint("give a directory outside of it"))
+        }
+    }
+}
+
 /// Decides how versions share what they have in common, where there can be any.
 pub(super) fn choose(
     dir: &Path,
@@ -148,7 +161,11 @@ pub(super) fn choose(
                 dir.display(),
                 found.name
             );
-            Err(Refusal::new(RefusalKind::Unable, text).hint(
+            let refusal = Refusal::new(RefusalKind::Unable, text);
+            if options.allow_copy {
+                return Err(refusal.hint("with --allow-copy, leave '--driver reflink' out"));
+            }
+            Err(refusal.hint(
                 "--allow-copy makes a pool that copies instead: each start of a template or of a private disk then \
                  takes as long, and as much space, as a copy of what is written in it",
             ))
@@ -185,6 +202,9 @@ mod tests {
         assert!(refused.hint.unwrap().contains("--allow-copy"));
         let reflink = Create { driver: Some(DriverName::Reflink), ..Create::default() };
         choose(Path::new("/pool"), &reflink, &file_system(false)).unwrap_err();
+        let both = Create { allow_copy: true, ..reflink };
+        let refused = choose(Path::new("/pool"), &both, &file_system(false)).unwrap_err();
+        assert!(refused.hint.unwrap().contains("leave '--driver reflink' out"));
     }
 
     #[test]
@@ -206,6 +226,17 @@ mod tests {
         assert_eq!(Pool::open(&dir).unwrap().keep(), 5);
         let error = Pool::create(&dir, &options).unwrap_err();
         assert!(error.to_string().contains("is a pool already"), "{error}");
+    }
+
+    #[test]
+    fn a_pool_in_a_pool_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Create { allow_copy: true, ..Create::default() };
+        Pool::create(&dir.path().join("pool"), &options).unwrap();
+        let inner = dir.path().join("pool/appvms/inner");
+        let error = Pool::create(&inner, &options).unwrap_err();
+        assert!(error.to_string().contains("is inside of the pool"), "{error}");
+        assert!(!inner.exists());
     }
 
     #[test]
