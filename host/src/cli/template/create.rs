@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 /// The image is taken in as it is now: raw, qcow2, vmdk, vdi, vhdx or vhd, also compressed by gzip, xz or zstd. With a
 /// kernel beside the root the engine boots that; else the boot loader of the image boots.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("content").required(true).args(["root", "from_recipe"]))]
 pub(crate) struct Options {
     /// Its name
     name: VmName,
     /// An image, or the size of a blank disk, such as 10G; a file that is called so is ./10G
-    #[arg(long, value_name = "IMAGE|SIZE", required_unless_present = "from_recipe")]
+    #[arg(long, value_name = "IMAGE|SIZE")]
     root: Option<PathBuf>,
     /// A folder with root.img, vmlinuz, initrd.img and cmdline, or its name below EBBTIDE_IMAGES
     #[arg(long, value_name = "RECIPE", conflicts_with_all = ["root", "kernel", "initrd", "cmdline"])]
