@@ -220,3 +220,32 @@ fn a_removal_is_not_finished_of_what_somebody_works_on() {
     vm::sweep(&pool).unwrap();
     assert!(store.names(Path::new("appvms")).unwrap().is_empty());
 }
+
+/// On two hosts a lock may be free and the boot another one, and the disks in use.
+#[test]
+fn what_another_host_runs_is_left_alone() {
+    let (store, pool) = usual();
+    for engine in [vm::PREPARE, "qemu"] {
+        let guard = Guard::take(&pool, &name("work"), "start", Allow::Stopped).unwrap();
+        let mut run = Run::new(engine).unwrap();
+        if run.machine.is_none() {
+            eprintln!("skipped: this machine has no /etc/machine-id");
+            return;
+        }
+        run.boot = uuid::Uuid::from_u128(1);
+        run.machine = Some("0123".into());
+        run.host = Some("other-host".into());
+        vm::prepare(&pool, &guard, run).unwrap();
+        drop(guard);
+        let before = tree(&store);
+        for allow in [Allow::Stopped, Allow::Prepared] {
+            match Guard::take(&pool, &name("work"), "start", allow).unwrap_err() {
+                Error::Refused(refusal) => assert!(refusal.text.contains("other-host")),
+                error => panic!("{error}"),
+            }
+        }
+        vm::remove(&pool, &name("work")).unwrap_err();
+        assert_eq!(tree(&store), before);
+        store.remove(&Path::new(WORK).join("run.toml")).unwrap();
+    }
+}

@@ -54,6 +54,7 @@ pub(crate) fn state(status: &Status) -> &'static str {
         Status::Stopped => "stopped",
         Status::Running(_) => "running",
         Status::Prepared(_) => "prepared",
+        Status::Elsewhere(_) => "elsewhere",
         Status::Busy { .. } => "busy",
         Status::CutOff(_) => "cut off",
     }

@@ -47,8 +47,9 @@ impl Guard {
         let status = status::decide(false, run, run::boot_id()?, || (None, String::new()));
         let is_prepared = matches!(status, Status::Prepared(_));
         let said = match &status {
+            Status::Elsewhere(_) => return Err(refusal(pool, &vm, &status).into()),
             Status::Prepared(_) if allow == Allow::Prepared => Vec::new(),
-            Status::Prepared(_) => return Err(refusal(&vm, &status).into()),
+            Status::Prepared(_) => return Err(refusal(pool, &vm, &status).into()),
             Status::CutOff(run) => settle::settle(pool, &vm, Some(run))?,
             _ => settle::settle(pool, &vm, None)?,
         };
@@ -95,7 +96,7 @@ fn lock_vm(pool: &Pool, name: &VmName) -> Result<(Vm, Lock)> {
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
             {
                 let status = status::status(pool, &vm)?;
-                return Err(refusal(&vm, &status).into());
+                return Err(refusal(pool, &vm, &status).into());
             }
             // The directory is gone with its VM.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -115,7 +116,7 @@ fn tell(lock: &Lock, purpose: &str) {
 }
 
 /// Returns the refusal of a VM that somebody else has.
-fn refusal(vm: &Vm, status: &Status) -> Refusal {
+fn refusal(pool: &Pool, vm: &Vm, status: &Status) -> Refusal {
     let name = &vm.name;
     let busy = |text| Refusal::new(RefusalKind::Busy, text);
     match status {
@@ -127,6 +128,16 @@ fn refusal(vm: &Vm, status: &Status) -> Refusal {
         Status::Prepared(run) => {
             busy(format!("{name} is prepared for an engine since {:.0}", run.since))
                 .hint(format!("stop that engine, and run 'ebbtide vm release {name}' first"))
+        }
+        Status::Elsewhere(run) => {
+            let host = run.host.as_deref().unwrap_or("another machine");
+            let file = pool.store().real(&vm.dir.join(run::FILE));
+            busy(format!("{name} runs on {host}: {}, since {:.0}", run.engine, run.since)).hint(
+                format!(
+                    "stop it there; when nothing there uses its disks, remove {}",
+                    file.display()
+                ),
+            )
         }
         Status::Busy { purpose, pid } => {
             let purpose = if purpose.is_empty() { "something" } else { purpose };

@@ -56,7 +56,8 @@ pub fn look(pool: &Pool, vm: Vm) -> Result<Listed> {
     let status = super::status(pool, &vm)?;
     let mut listed =
         Listed { vm, status, outdated: false, uncommitted: false, volumes: Vec::new() };
-    let runs = matches!(listed.status, Status::Running(_) | Status::Prepared(_));
+    let runs =
+        matches!(listed.status, Status::Running(_) | Status::Prepared(_) | Status::Elsewhere(_));
     for name in listed.vm.shown() {
         let volume = listed.vm.volume(pool, &name)?;
         let state = pool.driver().state(&volume)?;

@@ -30,6 +30,12 @@ pub struct Run {
     pub pid: Option<u32>,
     /// The boot of the machine.
     pub boot: Uuid,
+    /// The machine, by its `/etc/machine-id`; `None` where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The machine's name at that time, for messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When it was started.
     pub since: Timestamp,
     /// Sockets of the engine, by what they are for: `qmp`, `console`.
@@ -41,7 +47,17 @@ pub struct Run {
 }
 
 impl Run {
-    /// Returns what is known before anything runs: the engine, now, and this boot.
+    /// Returns whether another machine that has the same pool ran it. Nothing here tells whether it still does: `flock`
+    /// may end at the machine, as on OCFS2 or an NFS mount with `local_lock`.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        match (self.machine.as_deref(), machine_id()) {
+            (Some(theirs), Some(ours)) => theirs != ours,
+            _ => false,
+        }
+    }
+
+    /// Returns what is known before anything runs: the engine, now, this boot and this machine.
     ///
     /// # Errors
     /// The machine does not tell which boot it is.
@@ -51,6 +67,8 @@ impl Run {
             engine: engine.into(),
             pid: None,
             boot: boot_id()?,
+            machine: machine_id().map(Into::into),
+            host: line("/proc/sys/kernel/hostname"),
             since: Timestamp::now(),
             sockets: BTreeMap::new(),
             disks: BTreeMap::new(),
@@ -74,6 +92,19 @@ pub fn boot_id() -> Result<Uuid> {
         problem: format!("wanted a UUID, found {:?}", text.trim()),
     })?;
     Ok(*BOOT.get_or_init(|| boot))
+}
+
+/// Returns which machine this is, which a process asks once. `None` where nobody has said.
+fn machine_id() -> Option<&'static str> {
+    static MACHINE: OnceLock<Option<String>> = OnceLock::new();
+    let read = || line("/etc/machine-id").filter(|id| id != "uninitialized");
+    MACHINE.get_or_init(read).as_deref()
+}
+
+/// Returns the line in a file of the machine, if there is one.
+fn line(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Replaces what is known about the run of a VM, such as the engine's process once it has one. Durable.

@@ -17,6 +17,8 @@ pub enum Status {
     Running(Run),
     /// Its disks are made ready for an engine that is not ours.
     Prepared(Run),
+    /// Another machine that has the same pool runs it, or did when it went down.
+    Elsewhere(Run),
     /// Somebody works on it.
     Busy {
         /// What for, as `start` or `import of root`; empty when that is not known.
@@ -62,6 +64,7 @@ pub(super) fn decide(
     holder: impl FnOnce() -> (Option<u32>, String),
 ) -> Status {
     match (held, run) {
+        (_, Some(run)) if run.is_elsewhere() => Status::Elsewhere(run),
         (true, Some(run)) => Status::Running(run),
         (true, None) => {
             let (pid, purpose) = holder();
@@ -95,6 +98,10 @@ mod tests {
             boot,
             ..Run { engine: engine.into(), ..Run::new("").unwrap() }
         };
+        let qemu_of = |machine: Option<String>| {
+            let run = run("qemu", Uuid::from_u128(1));
+            Run { machine: machine.or_else(|| run.machine.clone()), ..run }
+        };
         let nobody = || (Some(7), String::from("start"));
         let qemu = run("qemu", boot);
         assert_eq!(decide(true, Some(qemu.clone()), boot, nobody), Status::Running(qemu.clone()));
@@ -109,6 +116,12 @@ mod tests {
             decide(false, Some(prepared.clone()), rebooted, nobody),
             Status::CutOff(prepared)
         );
+        if qemu_of(None).machine.is_some() {
+            let theirs = qemu_of(Some("of another one".into()));
+            let elsewhere = Status::Elsewhere(theirs.clone());
+            assert_eq!(decide(false, Some(theirs.clone()), boot, nobody), elsewhere);
+            assert_eq!(decide(true, Some(theirs), rebooted, nobody), elsewhere);
+        }
         let busy = Status::Busy { purpose: "start".into(), pid: Some(7) };
         assert_eq!(decide(true, None, boot, nobody), busy);
         assert_eq!(decide(false, None, boot, nobody), Status::Stopped);

@@ -102,7 +102,7 @@ fn show<'a>(pool: &Pool, listed: &'a Listed) -> Result<Shown<'a>> {
 fn engine(status: &Status) -> Option<Run<'_>> {
     let (run, paused) = match status {
         Status::Running(run) => (run, qemu::paused(run)),
-        Status::Prepared(run) | Status::CutOff(run) => (run, None),
+        Status::Prepared(run) | Status::Elsewhere(run) | Status::CutOff(run) => (run, None),
         Status::Stopped | Status::Busy { .. } => return None,
     };
     let (engine, sockets) = (run.engine.as_str(), &run.sockets);

@@ -191,7 +191,9 @@ fn known(status: Result<Status>) -> Result<Life> {
     match status {
         Ok(Status::Stopped) => Ok(Life::Stopped),
         Ok(Status::CutOff(_)) => Ok(Life::CutOff),
-        Ok(Status::Running(_) | Status::Prepared(_) | Status::Busy { .. }) => Ok(Life::InUse),
+        Ok(
+            Status::Running(_) | Status::Prepared(_) | Status::Elsewhere(_) | Status::Busy { .. },
+        ) => Ok(Life::InUse),
         Err(Error::Unreadable { problem, .. }) => Ok(Life::Unclear(problem)),
         Err(error) => Err(error),
     }
