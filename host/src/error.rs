@@ -47,6 +47,21 @@ impl Error {
         move |source| Self::Failed { doing: doing.to_string(), source }
     }
 
+    /// Returns the text of it and of all its causes, each once.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            let more = source.to_string();
+            if !text.ends_with(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = source.source();
+        }
+        text
+    }
+
     /// Returns what the reader may do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

@@ -3,7 +3,6 @@
 use clap::error::ErrorKind;
 use ebbtide::{Error, error::RefusalKind};
 use std::{
-    error::Error as _,
     io::{self, Write},
     process::ExitCode,
 };
@@ -24,24 +23,10 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 
 /// Tells why something was not done.
 pub(crate) fn tell(error: &Error) {
-    super::out::say(&chain(error));
+    super::out::say(&error.chain());
     if let Some(hint) = error.hint() {
         let _ = writeln!(io::stderr(), "hint: {hint}");
     }
-}
-
-/// Returns the text of an error and of all its causes, each once.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let more = source.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = source.source();
-    }
-    text
 }
 
 /// Tells what clap has to say, help or a mistake in the arguments, and returns the exit status.

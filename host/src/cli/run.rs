@@ -2,29 +2,25 @@
 
 use super::{Context, console, start};
 use ebbtide::{
-    Error, Refusal, Result, VmName,
+    Error, Refusal, Result,
     engine::qemu,
     error::RefusalKind,
     vm::{Status, status},
 };
-use std::ffi::OsString;
 
 /// Start a VM or a template, with its console in this terminal
 ///
 /// Ctrl-] is the key to leave; the machine may run on then.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The VM or the template
-    name: VmName,
-    /// Further arguments of QEMU
-    #[arg(last = true, value_name = "ARGS")]
-    args: Vec<OsString>,
+    #[command(flatten)]
+    what: start::What,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    let name = &options.name;
-    let ready = start::ready(&pool, name, &options.args)?;
+    let name = &options.what.name;
+    let ready = start::ready(&pool, &options.what)?;
     // Attached before it runs, so that nothing it says is lost.
     let Status::Running(run) = status(&pool, &pool.vm(name)?)? else {
         let text = format!("{name} has ended before it ran");

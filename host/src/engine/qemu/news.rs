@@ -9,7 +9,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qemu::Deadline;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    error::Error as _,
     io::{BufRead, BufReader, Read, Write},
     os::fd::AsFd as _,
     os::unix::net::UnixStream,
@@ -146,18 +145,9 @@ pub struct Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            let more = source.to_string();
-            if !text.ends_with(&more) {
-                text = format!("{text}: {more}");
-            }
-            cause = source.source();
-        }
         let invalid =
             matches!(error, Error::Refused(refusal) if refusal.kind == RefusalKind::Invalid);
-        Self { invalid, text, hint: error.hint().map(str::to_owned) }
+        Self { invalid, text: error.chain(), hint: error.hint().map(str::to_owned) }
     }
 }
 
