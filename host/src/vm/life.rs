@@ -66,30 +66,19 @@ fn undo(pool: &Pool, vm: &Vm, started: &[Started], error: Error) -> Error {
     let mut failed = Vec::new();
     for Started { volume, ending } in started.iter().rev() {
         if let Err(second) = pool.driver().stop(volume, *ending) {
-            failed.push(format!("{}: {}", volume.id, told(&second)));
+            failed.push(format!("{}: {}", volume.id, second.chain()));
         }
     }
     // It may have its name although it could not be made durable.
     if let Err(second) = settle::forget(pool, vm) {
-        failed.push(told(&second));
+        failed.push(second.chain());
     }
     if failed.is_empty() {
         return error;
     }
     let text =
-        format!("{}; and what was made ready is not ended: {}", told(&error), failed.join("; "));
+        format!("{}; and what was made ready is not ended: {}", error.chain(), failed.join("; "));
     Refusal::new(RefusalKind::Unable, text).hint("the next command for this VM tries again").into()
-}
-
-/// Returns an error and its causes in one line.
-fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// Ends the volumes of a VM whose engine is gone, all of them also when one fails, and forgets who ran it. Repeatable.
@@ -119,7 +108,7 @@ pub fn release(pool: &Pool, guard: &Guard, ending: Ending) -> Result<Vec<(Volume
         match stopped {
             Ok(outcome) => outcomes.push((volume.id, outcome)),
             Err(error) if first.is_none() => first = Some(error),
-            Err(error) => log::warn!("{}: {}", volume.id, told(&error)),
+            Err(error) => log::warn!("{}: {}", volume.id, error.chain()),
         }
     }
     drop(lock);
