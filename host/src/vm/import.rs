@@ -4,7 +4,11 @@ use super::Guard;
 use crate::{
     error::Result,
     name::VolumeName,
-    pool::{Pool, driver::Outcome, store::Progress},
+    pool::{
+        Pool,
+        driver::{Outcome, Volume},
+        store::Progress,
+    },
 };
 use std::path::Path;
 
@@ -22,7 +26,18 @@ pub fn import(
 ) -> Result<Outcome> {
     let volume = guard.vm().volume(pool, name)?;
     pool.driver().import_copy(&volume, file, progress)?;
-    pool.driver().wait(&volume)?;
+    place(pool, guard, &volume).inspect_err(|_| {
+        // The copy is of no use, and takes room where room may be what there was too little of.
+        if let Err(error) = pool.driver().recover(&volume) {
+            log::warn!("{}; the next command removes what is left of the import", error.chain());
+        }
+    })
+}
+
+/// Makes the copy the new version, with what the record says by now.
+fn place(pool: &Pool, guard: &Guard, volume: &Volume) -> Result<Outcome> {
+    pool.driver().wait(volume)?;
     let _lock = pool.lock_at_last()?;
+    let name = &volume.id.volume;
     pool.driver().import_place(&pool.vm(&guard.vm().name)?.volume(pool, name)?)
 }
