@@ -27,7 +27,7 @@ enum Tier {
 impl Options {
     /// Reads the command line.
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
-        let mut options = Options { tier: None, fuzz_seconds: 20, filter: None };
+        let mut options = Options { tier: None, fuzz_seconds: 10, filter: None };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
