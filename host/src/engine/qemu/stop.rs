@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::Pool,
-    vm::{Allow, Guard, Run},
+    vm::{self, Allow, Guard, Run, Status},
 };
 use qemu::{Deadline, Monitor};
 use serde_json::json;
@@ -84,7 +84,8 @@ pub fn settle(pool: &Pool, name: &VmName, run: &Run, how: Stop) -> Result<Guard>
     }
 }
 
-/// Takes the lock of a VM, after doing something each time; `None` when somebody else has it for too long.
+/// Takes the lock of a VM, after doing something each time; `None` when somebody else has it for too long. What waits is
+/// the lock itself, for a moment at a time.
 fn take(
     pool: &Pool,
     name: &VmName,
@@ -94,14 +95,20 @@ fn take(
     loop {
         first()?;
         match Guard::take(pool, name, "stop", Allow::Stopped) {
-            Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => {}
+            Err(Error::Refused(refusal))
+                if refusal.kind == RefusalKind::Busy && may_pass(pool, name)? => {}
             taken => return taken.map(Some),
         }
         if deadline.left().is_none() {
             return Ok(None);
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Returns whether what keeps the VM ends with its lock.
+fn may_pass(pool: &Pool, name: &VmName) -> Result<bool> {
+    let status = vm::status(pool, &pool.vm(name)?)?;
+    Ok(!matches!(status, Status::Prepared(_) | Status::Elsewhere(_)))
 }
 
 /// Ends a QEMU that waits to be let run by somebody who is gone. One that runs stays.
