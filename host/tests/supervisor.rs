@@ -83,6 +83,19 @@ impl Played {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// Waits until the VM is shown with `wanted`: the supervisor hears of it a moment after the start has returned.
+    fn shows(&self, wanted: &str) {
+        let started = std::time::Instant::now();
+        loop {
+            let shown = self.host.must(&["vm", "show", "a"]).out;
+            if shown.contains(wanted) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 fn failure(node: &str, action: &str, full: bool) -> String {
@@ -141,8 +154,7 @@ fn a_vm_that_is_removed_leaves_no_log() {
 fn a_machine_without_space_says_so_and_goes_on_by_itself() {
     let played = Played::new(&failure("private", "stop", true), "");
     played.starts();
-    let shown = played.host.must(&["vm", "show", "a"]).out;
-    assert!(shown.contains("no space on the host for private"), "{shown}");
+    played.shows("no space on the host for private");
     let why = "stands still, no space on the host for private";
     played.host.refuses(&["stop", "a", "--timeout", "1"], &[why]);
     // The start, the power button, and by itself.
