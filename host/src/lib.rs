@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod file;
 pub mod name;
 mod near;
 pub mod pool;

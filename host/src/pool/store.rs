@@ -14,6 +14,8 @@ use std::{
 
 use ebbtide_format::units::Bytes;
 
+pub use crate::file::{Progress, Unseen};
+
 /// Which file it is, whatever its names are: the identity of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Inode {
@@ -49,20 +51,6 @@ pub struct Stat {
     pub modified: SystemTime,
     /// Number of names.
     pub links: u64,
-}
-
-/// How far a long operation is.
-pub trait Progress {
-    /// `done` of `whole` bytes are copied. Called now and then, and at the end.
-    fn bytes(&mut self, done: Bytes, whole: Bytes);
-}
-
-/// Nobody looks.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unseen;
-
-impl Progress for Unseen {
-    fn bytes(&mut self, _done: Bytes, _whole: Bytes) {}
 }
 
 /// Keeps something locked until it is dropped, or all who have its descriptor are gone.

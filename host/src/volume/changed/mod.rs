@@ -4,12 +4,11 @@
 //! is not read; everything else is compared. So two versions of a large image are compared in the time that it takes
 //! to read what was written between them.
 
-mod data;
 mod layout;
 
-pub(crate) use data::next_data;
 pub use layout::{Layout, Piece, Place, candidates};
 
+use crate::file::next_data;
 use ebbtide_sys::fiemap;
 use layout::Ranges;
 use nix::errno::Errno;

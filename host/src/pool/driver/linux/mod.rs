@@ -3,19 +3,17 @@
 //! In: paths relative to the pool's directory. Out: files below it. How a clone is made is the store's one difference:
 //! [`LinuxStore::reflink`] shares extents, [`LinuxStore::copy`] copies what is not zero.
 
-mod given;
 mod locked;
-mod outside;
 mod probe;
-mod share;
-mod sparse;
 
 pub use probe::{FileSystem, name, probe};
 
-use self::share::share;
-use crate::pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait, too_large};
+use crate::{
+    file::{cannot_share, no_image, outside, share::share, sparse, sync_names, whole},
+    pool::store::{Inode, Kind, Lock, Progress, Stat, Store, Wait, too_large},
+};
 use ebbtide_format::units::Bytes;
-use nix::{errno::Errno, libc};
+use nix::libc;
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -92,10 +90,6 @@ fn reading() -> OpenOptions {
     options
 }
 
-fn no_image(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display()))
-}
-
 /// Makes a file that only its owner may read, for it holds somebody's disk, and fills it. It is removed again when that
 /// fails.
 fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
@@ -118,29 +112,6 @@ fn share_or_copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::Res
         }
         ended => ended,
     }
-}
-
-/// Returns whether the error says that these two files cannot share extents; every other one is a failure.
-fn cannot_share(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(
-        errno,
-        Some(
-            Errno::EBADF
-                | Errno::EINVAL
-                | Errno::EOPNOTSUPP
-                | Errno::EXDEV
-                | Errno::ENOTTY
-                | Errno::ENOSYS
-        )
-    )
-}
-
-/// Makes the names in a directory durable.
-fn sync_names(dir: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC);
-    options.open(dir)?.sync_all()
 }
 
 fn stat_of(found: &Metadata) -> Stat {
@@ -239,7 +210,7 @@ impl Store for LinuxStore {
 
     fn give_out(&self, from: &Path, outside: &Path, progress: &mut dyn Progress) -> io::Result<()> {
         let from = self.open_image(from)?;
-        given::make(outside, |to| share_or_copy(&from, to, progress))
+        whole::make(outside, |to| share_or_copy(&from, to, progress))
     }
 
     fn write_new(&self, path: &Path, content: &[u8]) -> io::Result<()> {

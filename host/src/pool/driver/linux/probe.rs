@@ -1,6 +1,7 @@
 //! What a directory's file system can do, found out by doing it.
 
-use super::{cannot_share, inode_of, locked, share};
+use super::{inode_of, locked};
+use crate::file::{cannot_share, share};
 use crate::pool::store::{Unseen, Wait};
 use nix::{
     errno::Errno,

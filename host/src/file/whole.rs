@@ -19,7 +19,7 @@ use std::{
 ///
 /// # Errors
 /// `AlreadyExists` when something has the name, also when it got it meanwhile.
-pub(super) fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let dir = match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
         _ => Path::new("."),

@@ -2,7 +2,7 @@
 //!
 //! In: a file or a disk, and an empty file. Out: the same content and length; a hole wherever a whole block is zero.
 
-use crate::{pool::store::Progress, volume::changed::next_data};
+use super::{Progress, next_data};
 use ebbtide_format::units::Bytes;
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ const BLOCK: usize = 4096;
 ///
 /// # Errors
 /// `UnexpectedEof` when `from` becomes shorter meanwhile; else the kernel's.
-pub(super) fn copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
+pub(crate) fn copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
     // A disk has a length only to those who look for its end.
     let size = (&*from).seek(SeekFrom::End(0))?;
     to.set_len(size)?;
@@ -81,7 +81,7 @@ fn is_zero(block: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::store::Unseen;
+    use crate::file::Unseen;
     use proptest::prelude::*;
     use std::os::unix::fs::MetadataExt as _;
 

@@ -4,7 +4,7 @@
 //! source gets no further name: no VM starts on that version. Between two pieces, others come in. All pieces together
 //! take no longer than one clone of the whole.
 
-use crate::pool::store::Progress;
+use super::Progress;
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
 use nix::errno::Errno;
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the first piece has; every other has a multiple of it too, which is whole blocks of any file system.
-pub(super) const SMALLEST: u64 = 1 << 20;
+pub(crate) const SMALLEST: u64 = 1 << 20;
 /// How long a piece should take.
 const WANTED: Duration = Duration::from_millis(3);
 /// How many times as large as the piece before it one is at most: extents may be denser there.
@@ -25,7 +25,7 @@ const GROWTH: u128 = 4;
 ///
 /// # Errors
 /// As [`reflink::clone_range`], and `EINVAL` when `from` is a disk.
-pub(super) fn share(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
+pub(crate) fn share(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
     let found = from.metadata()?;
     if !found.is_file() {
         return Err(Errno::EINVAL.into());

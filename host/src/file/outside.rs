@@ -3,8 +3,7 @@
 //! Whoever it belongs to may write to it meanwhile. A clone of the whole is one moment of it; a copy is not, so a file
 //! that is not afterwards what it was before is refused.
 
-use super::{cannot_share, no_image, sparse};
-use crate::pool::store::Progress;
+use super::{Progress, cannot_share, no_image, sparse};
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
 use nix::{errno::Errno, libc};
@@ -43,7 +42,7 @@ impl Seen {
 }
 
 /// Opens a file or a disk, whose name may be a link.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
     let file = options.open(path)?;
@@ -55,7 +54,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// `ResourceBusy` when `from` changed meanwhile. A disk cannot tell.
-pub(super) fn take(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
+pub(crate) fn take(from: &File, to: &File, progress: &mut dyn Progress) -> io::Result<()> {
     let before = Seen::of(from)?;
     match clone(from, to, progress) {
         Err(error) if cannot_share(&error) => {
