@@ -6,6 +6,7 @@
 //! A [`pool::Pool`] is a directory. A [`volume`] is one disk of one VM: an immutable file for each version of
 //! it. A [`vm`] is a record and its volumes. An [`engine`] runs one.
 
+pub mod cow;
 pub mod engine;
 pub mod error;
 pub mod file;

@@ -1,0 +1,11 @@
+//! Copy-on-write files: what was written over a file or a disk that others read too.
+//!
+//! In: a COW file of user-mode Linux, a dm-snapshot exception store, or a volatile disk with such a store in it; and
+//! the backing, which is what was written over. Out: what was written, as [`Run`]s; a new file of both; or the backing
+//! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
+
+mod disk;
+mod runs;
+
+pub use disk::{Disk, Kind};
+pub use runs::{Run, Runs};
