@@ -6,6 +6,8 @@
 
 mod disk;
 mod runs;
+mod transfer;
 
 pub use disk::{Disk, Kind};
 pub use runs::{Run, Runs};
+pub use transfer::{Done, Sharing, transfer};
