@@ -5,6 +5,7 @@
 //! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
 
 mod disk;
+pub mod marker;
 mod runs;
 mod transfer;
 

@@ -30,8 +30,8 @@ impl<'a> Cloner<'a> {
     /// Clones the middle of a run, and returns what of it is to be copied.
     pub(super) fn take(&mut self, run: Run, done: &mut Done) -> Result<[Option<Run>; 2]> {
         let Some(block) = self.block else { return Ok([Some(run), None]) };
-        let ends = run.at + run.length == self.to.size.0
-            && run.from + run.length == self.from.size.0;
+        let ends =
+            run.at + run.length == self.to.size.0 && run.from + run.length == self.from.size.0;
         let Parts { head, middle, tail } = split(run, block, ends);
         let Some(middle) = middle else { return Ok([head, tail]) };
         let Run { at, from, length } = middle;
@@ -48,7 +48,8 @@ impl<'a> Cloner<'a> {
             }
             Err(error) => {
                 let (from_path, to) = (self.from.path.display(), self.to.path.display());
-                let doing = format!("clone {length} bytes of {from_path} at {from} to {to} at {at}");
+                let doing =
+                    format!("clone {length} bytes of {from_path} at {from} to {to} at {at}");
                 Err(Error::doing(doing)(error))
             }
         }
