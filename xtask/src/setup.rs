@@ -63,6 +63,8 @@ const NEEDS: &[Need] = &[
         "strace",
         "counts system calls in the stage images; kills and fails the host in the tests",
     ),
+    need("user-mode-linux", "linux.uml", "a kernel for COW files and device-mapper in the tests"),
+    need("uml-utilities", "uml_moo", "merges COW files, to be compared with"),
     need("libc-bin", "ldd", "finds the libraries of what goes into the stage images"),
     need("g++", "g++", "builds libFuzzer"),
     need("mandoc", "mandoc", "checks the manual"),
