@@ -14,6 +14,7 @@ pub mod inherited;
 mod ioctl;
 pub mod key;
 pub mod keyring;
+pub mod lease;
 pub mod lock;
 pub mod machine;
 pub mod mount_tree;
