@@ -19,5 +19,6 @@ pub mod signature;
 pub mod snapshot_store;
 pub mod snapshot_table;
 pub mod swap;
+pub mod uml_cow;
 pub mod units;
 pub mod utmp;
