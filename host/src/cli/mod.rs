@@ -7,6 +7,7 @@ mod background;
 mod completions;
 mod console;
 mod context;
+mod cow;
 mod engine;
 mod export_config;
 mod failure;
@@ -69,6 +70,9 @@ enum Verb {
     /// Disks of virtual machines and templates
     #[command(subcommand)]
     Volume(volume::Verb),
+    /// Copy-on-write files: what was written over a backing file or a disk
+    #[command(subcommand)]
+    Cow(cow::Verb),
     Run(run::Options),
     Start(start::Options),
     Stop(stop::Options),
@@ -118,6 +122,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Template(verb) => template::run(context, verb),
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
+        Verb::Cow(verb) => cow::run(context, verb),
         Verb::Run(options) => run::run(context, options),
         Verb::Start(options) => start::run(context, options),
         Verb::Stop(options) => stop::run(context, options),
