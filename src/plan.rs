@@ -21,7 +21,7 @@ use alloc::{
 use core::fmt;
 use ebbtide_format::{
     dm_table::{Snapshot, Store},
-    snapshot_store,
+    exception_store,
     units::{Bytes, Sectors},
 };
 
@@ -310,7 +310,7 @@ fn choose_store(
     found: Sectors,
     options: &Options,
 ) -> Result<(Store, Vec<String>), Refusal> {
-    let wanted = snapshot_store::room_for_all(root.size(), options.chunk);
+    let wanted = exception_store::room_for_all(root.size(), options.chunk);
     let cannot_fill = found >= wanted;
     match options.overflow {
         Overflow::Auto if cannot_fill => Ok((Store::Transient, vec![])),

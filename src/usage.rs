@@ -7,7 +7,7 @@
 use core::{fmt, time::Duration};
 use ebbtide_format::{
     dm_table::SnapshotStatus,
-    snapshot_store,
+    exception_store,
     snapshot_table::{Kind, SnapshotTable},
     units::{Bytes, Sectors},
 };
@@ -61,7 +61,7 @@ impl Usage {
         size: Sectors,
         uptime: Duration,
     ) -> Self {
-        let wanted = snapshot_store::room_for_all(size, table.chunk);
+        let wanted = exception_store::room_for_all(size, table.chunk);
         let (health, can_fill) = match status {
             SnapshotStatus::Active { used, total, metadata } => {
                 let [used, total, metadata] = [used, total, metadata].map(Sectors::bytes);

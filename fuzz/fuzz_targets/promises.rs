@@ -4,7 +4,7 @@
 
 use ebbtide_format::{
     dm_table::Store,
-    snapshot_store,
+    exception_store,
     units::{Bytes, Sectors},
 };
 use ebbtide_init::{
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
             "{}",
             self.plan
         );
-        let cannot_fill = room.sectors() >= snapshot_store::room_for_all(root, self.options.chunk);
+        let cannot_fill = room.sectors() >= exception_store::room_for_all(root, self.options.chunk);
         match store {
             Store::Transient => assert!(cannot_fill, "{}", self.plan),
             Store::PersistentOverflow => {

@@ -12,11 +12,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod dm_table;
+pub mod exception_store;
+pub mod gpt_seen;
 #[cfg(feature = "gpt")]
 pub mod gpt_table;
 pub mod guid;
 pub mod signature;
-pub mod snapshot_store;
 pub mod snapshot_table;
 pub mod swap;
 pub mod uml_cow;

@@ -11,7 +11,7 @@ use crate::{
     volume::{Files, Role},
 };
 use ebbtide_format::{
-    snapshot_store::room_for_all,
+    exception_store::room_for_all,
     units::{Bytes, Chunk},
 };
 use std::path::Path;

@@ -1,17 +1,7 @@
-//! How much room a dm snapshot's exception store needs.
-//!
-//! ```text
-//! chunk   0        1            2 .. E+1     E+2          E+3 ..
-//!         | header | metadata 0 | E chunks   | metadata 1 | E chunks | …      E = chunk bytes / 16
-//! ```
-//! A persistent store (`P`, `PO`) keeps a header chunk and, before every `E` data chunks, a chunk
-//! of 16-byte exceptions. A transient one (`N`) holds data chunks alone. Source: the kernel's
-//! drivers/md/dm-snap-persistent.c and dm-snap-transient.c.
+//! How much room a store needs.
 
+use super::EXCEPTION;
 use crate::units::{Chunk, Sectors};
-
-/// Bytes of one exception, a pair of chunk numbers.
-pub const EXCEPTION: u64 = 16;
 
 /// Returns the size at which a persistent store cannot fill, even when every chunk of an origin of
 /// size `origin` is rewritten; a transient one needs less.
