@@ -7,7 +7,11 @@
 mod disk;
 pub mod marker;
 mod runs;
+#[allow(dead_code, reason = "opening a COW file will look for one")]
+mod store;
 mod transfer;
+#[allow(dead_code, reason = "opening a COW file will look for one")]
+mod volatile;
 
 pub use disk::{Disk, Kind};
 pub use runs::{Run, Runs};
