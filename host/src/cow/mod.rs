@@ -5,6 +5,7 @@
 //! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
 
 mod disk;
+pub mod in_use;
 pub mod marker;
 mod runs;
 #[allow(dead_code, reason = "opening a COW file will look for one")]

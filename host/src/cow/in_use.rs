@@ -1,0 +1,258 @@
+//! Whether somebody else uses a COW file or a backing file, and keeping others from it for a while.
+//!
+//! | who | says so by |
+//! |---|---|
+//! | user-mode Linux | a POSIX lock of the whole file: to write on a COW file, to read on its backing (arch/um/os-Linux/file.c, `os_lock_file`); none with the flag `s` |
+//! | QEMU | OFD locks to read of byte 100 + p for what it does, 200 + p for what it allows nobody else (block/file-posix.c) |
+//! | a loop device | nothing: it has the file open |
+//! | a mount, a mapped device | having the device for itself (`O_EXCL`) |
+//!
+//! POSIX and OFD locks see each other. What we hold is an OFD lock: it goes with the opening, and only then.
+
+use super::{Disk, Kind};
+use crate::{
+    Error, Result,
+    error::{Refusal, RefusalKind},
+};
+use ebbtide_sys::lease;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+};
+
+/// Who uses a file or a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// A program.
+    Process {
+        /// Its number.
+        pid: u32,
+        /// Its name, if it can be told.
+        name: String,
+    },
+    /// A loop device, by its name in `/dev`.
+    Loop(String),
+    /// Somebody who cannot be seen from here.
+    Unknown,
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid, name } if name.is_empty() => write!(f, "process {pid}"),
+            Self::Process { pid, name } => write!(f, "{name} (process {pid})"),
+            Self::Loop(name) => write!(f, "/dev/{name}"),
+            Self::Unknown => f.write_str("somebody"),
+        }
+    }
+}
+
+/// What others may do meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Read it.
+    MayRead,
+    /// Nothing. The disk must be open to be written, and nowhere else in this program.
+    MayNot,
+}
+
+/// Others are kept away until this and the disk that it was taken of are dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Held {
+    /// The opening that has the device for itself.
+    _device: Option<File>,
+}
+
+/// Keeps others away from it.
+///
+/// A lock is of the opening, `disk.file`: who drops that gives it back.
+///
+/// # Errors
+/// Busy: somebody uses it in a way that does not go with this; it is named where that can be told.
+pub fn hold(disk: &Disk, others: Others) -> Result<Held> {
+    let busy = |user| Err(refusal(disk, &user, others).into());
+    if let Some(user) = user(disk, others)? {
+        return busy(user);
+    }
+    if disk.kind == Kind::Device {
+        return Ok(Held { _device: claimed(disk)? });
+    }
+    for (from, length, kind) in others.locks() {
+        match lock(&disk.file, *from, *length, *kind) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN | Errno::EACCES) => return busy(somebody(disk)),
+            Err(errno) if has_no_locks(errno) => {
+                log::warn!(
+                    "{} cannot be locked ({}): nobody may use it now",
+                    disk.path.display(),
+                    errno.desc()
+                );
+            }
+            Err(errno) => return Err(failed(disk)(errno.into())),
+        }
+    }
+    Ok(Held { _device: None })
+}
+
+/// Returns who uses it in a way that does not go with what others may do.
+///
+/// # Errors
+/// The kernel's.
+pub fn user(disk: &Disk, others: Others) -> Result<Option<User>> {
+    if disk.kind == Kind::Device {
+        // Who opened it to write has it already, or is refused.
+        let is_ours = others == Others::MayNot;
+        return Ok((!is_ours && claimed(disk).is_err()).then(|| somebody(disk)));
+    }
+    for (from, length, kind) in others.tests() {
+        match locked(&disk.file, *from, *length, *kind) {
+            Ok(None) => {}
+            Ok(Some(pid)) => return Ok(Some(process(pid).unwrap_or_else(|| somebody(disk)))),
+            Err(errno) if has_no_locks(errno) => {}
+            Err(errno) => return Err(failed(disk)(errno.into())),
+        }
+    }
+    let is_open = match others {
+        Others::MayRead => lease::is_written(&disk.file),
+        Others::MayNot => lease::is_opened(&disk.file),
+    };
+    match is_open {
+        Ok(true) => Ok(Some(somebody(disk))),
+        Ok(false) => Ok(None),
+        Err(error) => {
+            log::debug!("who has {} open cannot be told: {error}", disk.path.display());
+            Ok(None)
+        }
+    }
+}
+
+/// From, length (0: to the end), kind.
+type Lock = (i64, i64, i32);
+
+/// QEMU's bits: it reads consistent content, it writes, it resizes.
+const QEMU_READS: i64 = 0;
+const QEMU_WRITES: i64 = 1;
+const QEMU_RESIZES: i64 = 3;
+const QEMU_DOES: i64 = 100;
+const QEMU_FORBIDS: i64 = 200;
+
+impl Others {
+    /// What we lock. With a read lock anywhere user-mode Linux gets no lock to write; these bytes tell QEMU that we read and
+    /// want nobody to write, and so let it read.
+    const fn locks(self) -> &'static [Lock] {
+        match self {
+            Self::MayRead => &[
+                (QEMU_DOES + QEMU_READS, 1, libc::F_RDLCK),
+                (QEMU_FORBIDS + QEMU_WRITES, 1, libc::F_RDLCK),
+                (QEMU_FORBIDS + QEMU_RESIZES, 1, libc::F_RDLCK),
+            ],
+            Self::MayNot => &[(0, 0, libc::F_WRLCK)],
+        }
+    }
+
+    /// What nobody may have locked against a lock of that kind.
+    const fn tests(self) -> &'static [Lock] {
+        match self {
+            Self::MayRead => &[
+                (0, 0, libc::F_RDLCK),
+                (QEMU_DOES + QEMU_WRITES, 1, libc::F_WRLCK),
+                (QEMU_DOES + QEMU_RESIZES, 1, libc::F_WRLCK),
+                (QEMU_FORBIDS + QEMU_READS, 1, libc::F_WRLCK),
+            ],
+            Self::MayNot => &[(0, 0, libc::F_WRLCK)],
+        }
+    }
+}
+
+fn flock((from, length, kind): Lock) -> libc::flock {
+    libc::flock {
+        l_type: i16::try_from(kind).unwrap_or_default(),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
+        l_start: from,
+        l_len: length,
+        l_pid: 0,
+    }
+}
+
+fn lock(file: &File, from: i64, length: i64, kind: i32) -> nix::Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&flock((from, length, kind)))).map(drop)
+}
+
+/// Returns the process that has a lock in the way; 0 or -1 for one that cannot be told.
+fn locked(file: &File, from: i64, length: i64, kind: i32) -> nix::Result<Option<i32>> {
+    let mut asked = flock((from, length, kind));
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked))?;
+    Ok((i32::from(asked.l_type) != libc::F_UNLCK).then_some(asked.l_pid))
+}
+
+/// Some network file systems have none.
+const fn has_no_locks(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL)
+}
+
+/// Opens a device once more, for ourselves alone.
+fn claimed(disk: &Disk) -> Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    match options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK).open(&disk.path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => Err(failed(disk)(error)),
+    }
+}
+
+fn failed(disk: &Disk) -> impl FnOnce(io::Error) -> Error {
+    Error::doing(format!("lock {}", disk.path.display()))
+}
+
+fn refusal(disk: &Disk, user: &User, others: Others) -> Refusal {
+    let does = if others == Others::MayRead { "writes to" } else { "uses" };
+    let text = format!("{user} {does} {}", disk.path.display());
+    Refusal::new(RefusalKind::Busy, text).hint("stop it first")
+}
+
+/// Finds somebody who has it open.
+fn somebody(disk: &Disk) -> User {
+    loop_device(disk).or_else(|| opener(disk)).unwrap_or(User::Unknown)
+}
+
+fn process(pid: i32) -> Option<User> {
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid != 0)?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(User::Process { pid, name: name.trim_end().into() })
+}
+
+/// Finds the loop device that it is behind.
+fn loop_device(disk: &Disk) -> Option<User> {
+    let devices = fs::read_dir("/sys/block").ok()?.flatten();
+    devices.map(|device| device.path()).find_map(|device| {
+        let file = fs::read_to_string(device.join("loop/backing_file")).ok()?;
+        let found = fs::metadata(file.trim_end_matches('\n')).ok()?;
+        let is_it = (found.dev(), found.ino()) == disk.inode;
+        is_it.then(|| User::Loop(device.file_name().unwrap_or_default().to_string_lossy().into()))
+    })
+}
+
+/// Finds another process that has it open, among those whose files we may see.
+fn opener(disk: &Disk) -> Option<User> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok()).find_map(
+        |pid| {
+            if pid == std::process::id() {
+                return None;
+            }
+            let mut files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+            let has_it = files.any(|file| {
+                fs::metadata(file.path())
+                    .is_ok_and(|found| (found.dev(), found.ino()) == disk.inode)
+            });
+            has_it.then(|| process(i32::try_from(pid).ok()?)).flatten()
+        },
+    )
+}
