@@ -172,10 +172,10 @@ mod tests {
             (replaced("format = 1", "format = 0"), "wanted format 1, found 0"),
             (replaced("merged", "maybe"), "line 2: unknown variant `maybe`"),
             (replaced("merged", "merging"), "says how that ended"),
-            (replaced("at = ", "# "), "wanted `at` and [after]"),
-            (replaced("size = 4096", "size = -"), "line 7"),
+            (replaced("\nat = ", "\n# "), "wanted `at` and [after]"),
+            (replaced("size = 4096", "size = -"), "line 8"),
             (replaced("size = 4096", "size = 4096\nother = 1"), "unknown field `other`"),
-            (good.repeat(80), "at most 262144 bytes"),
+            ("#".repeat(300_000), "at most 262144 bytes"),
         ];
         for (text, wanted) in cases {
             fs::write(&file, text).unwrap();
