@@ -1,5 +1,6 @@
 //! The disk of a store in memory: what is there, and what of it would be there after a power cut.
 
+use super::content::Content;
 use nix::errno::Errno;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +16,6 @@ pub(super) type Id = u64;
 
 /// The directory that paths begin from.
 pub(super) const ROOT: Id = 1;
-
-/// What a file holds: those bytes that are not zero, by their offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Content {
-    pub(super) size: u64,
-    pub(super) bytes: BTreeMap<u64, u8>,
-    pub(super) modified: SystemTime,
-}
 
 /// A file: as processes see it, and as its last sync left it.
 #[derive(Debug, Clone)]

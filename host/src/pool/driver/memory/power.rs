@@ -3,7 +3,10 @@
 //! Of the changes of names in a directory that no sync covers, any first few survive. Of the changes to a file's
 //! content, length and time, all survive, or none, or the length and the time with half of the content.
 
-use super::disk::{Content, Disk, Id};
+use super::{
+    content::Content,
+    disk::{Disk, Id},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
