@@ -5,7 +5,10 @@
 //! VM that has a record keeps it, so an adoption that was cut is finished by the next one; `pool.toml` comes last.
 
 pub mod found;
+mod moves;
 pub mod plan;
+mod templates;
+mod vms;
 
 pub use plan::{Adopt, AdoptedVm, Left};
 
