@@ -14,7 +14,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::Stdio,
+    process::{Child, Output, Stdio},
     thread,
     time::{Duration, SystemTime},
 };
@@ -26,6 +26,22 @@ fn write(host: &Host, name: &str) {
     let disk = host.vm(name).join("private-dirty.img");
     let disk = fs::OpenOptions::new().write(true).open(disk).unwrap();
     disk.write_all_at(b"kept on purpose", 4096).unwrap();
+}
+
+/// Runs a command for which time goes ten times as fast.
+fn hasty(host: &Host, words: &[&str]) -> Output {
+    host.command(words).env("EBBTIDE_TIME_SCALE", "0.1").output().unwrap()
+}
+
+/// Starts `a` and does not let it run yet: its supervisor, and the end of the pipe by which a starter would tell it to.
+fn started_only(host: &Host) -> (Child, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let supervisor =
+        host.command(&["supervise", "a"]).stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(&ours).read_line(&mut line).unwrap();
+    assert!(line.contains("started"), "{line}");
+    (supervisor, ours)
 }
 
 #[test]
@@ -140,14 +156,9 @@ fn a_killed_start_has_started_the_vm_or_nothing() {
 fn a_vm_whose_starter_is_gone_before_it_ran_ends_and_leaves_nothing() {
     require!(qemu_is_there());
     let host = Host::new().blank(&["a"]);
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut supervisor =
-        host.command(&["supervise", "a"]).stdout(OwnedFd::from(theirs)).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(&ours).read_line(&mut line).unwrap();
-    assert!(line.contains("started"), "{line}");
+    let (mut supervisor, starter) = started_only(&host);
     assert_eq!(host.state("a"), "running");
-    drop(ours);
+    drop(starter);
     assert!(supervisor.wait().unwrap().success());
     let left = (host.state("a"), host.left("a"), host.sockets().len());
     // The log stays: nobody else could say why.
@@ -220,13 +231,11 @@ fn a_vm_whose_sockets_are_gone_is_stopped_by_force() {
             end(host.supervisor("a").unwrap());
         }
         fs::remove_dir_all(host.beside("r/ebbtide")).unwrap();
-        let hasty =
-            |words: &[&str]| host.command(words).env("EBBTIDE_TIME_SCALE", "0.1").output().unwrap();
-        let said = hasty(&["stop", "a", "--timeout", "1"]);
+        let said = hasty(&host, &["stop", "a", "--timeout", "1"]);
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(text.contains("sockets are gone") && text.contains("--force"), "{text}");
         assert!(is_alive(qemu));
-        let said = hasty(&["stop", "a", "--force"]);
+        let said = hasty(&host, &["stop", "a", "--force"]);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!((is_alive(qemu), host.state("a").as_str()), (false, "stopped"));
     }
@@ -240,12 +249,10 @@ fn a_supervisor_that_hangs_does_not_keep_a_vm_from_being_stopped_by_force() {
     write(&host, "a");
     let (qemu, supervisor) = (host.qemu("a"), host.supervisor("a").unwrap());
     kill(Pid::from_raw(supervisor), Signal::SIGSTOP).unwrap();
-    let hasty =
-        |words: &[&str]| host.command(words).env("EBBTIDE_TIME_SCALE", "0.1").output().unwrap();
-    let said = hasty(&["stop", "a", "--discard"]);
+    let said = hasty(&host, &["stop", "a", "--discard"]);
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(text.contains("does not answer") && text.contains("--force"), "{text}");
-    let said = hasty(&["stop", "a", "--force", "--discard"]);
+    let said = hasty(&host, &["stop", "a", "--force", "--discard"]);
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(text.contains("a:private: what was written is dropped"), "{text}");
     assert_eq!((is_alive(qemu), is_alive(supervisor)), (false, false));
@@ -256,11 +263,7 @@ fn a_supervisor_that_hangs_does_not_keep_a_vm_from_being_stopped_by_force() {
 fn a_qemu_that_nobody_will_let_run_is_ended_by_a_stop() {
     require!(qemu_is_there());
     let host = Host::new().blank(&["a"]);
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut supervisor =
-        host.command(&["supervise", "a"]).stdout(OwnedFd::from(theirs)).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(&ours).read_line(&mut line).unwrap();
+    let (mut supervisor, _starter) = started_only(&host);
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
     assert_eq!(host.state("a"), "running");
