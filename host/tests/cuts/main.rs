@@ -8,6 +8,8 @@ mod acts;
 mod contract;
 mod counts;
 mod faults;
+#[path = "../memory/mod.rs"]
+mod memory;
 mod model;
 mod power;
 mod world;

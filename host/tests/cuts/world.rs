@@ -1,10 +1,12 @@
 //! A small pool in memory, and what of it a user would see.
 
-use crate::contract::{Place, directories, private, run, template, volume};
+pub(crate) use crate::memory::Memory as World;
+
+use crate::contract::{directories, private, run, template, volume};
 use ebbtide::{
     Error,
     pool::{
-        driver::{Access, Commit, Ending, FileDriver, MemoryStore, Volume, Volumes},
+        driver::{Access, Ending, FileDriver, MemoryStore, Volume, Volumes},
         store::Store,
     },
     volume::{FileKind, Role},
@@ -12,18 +14,12 @@ use ebbtide::{
 use ebbtide_format::units::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 /// A boot of the machine.
 pub(crate) const BOOT: u128 = 0x1234_5678_9abc_def0_1234_5678_9abc_def0;
-
-#[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) store: MemoryStore,
-    pub(crate) driver: FileDriver,
-}
 
 impl World {
     pub(crate) fn over(store: MemoryStore, boot: u128) -> Self {
@@ -144,27 +140,3 @@ pub(crate) fn all() -> [Volume; 6] {
 
 /// A change and its name.
 pub(crate) type Act = fn(&World) -> Result<(), Error>;
-
-impl Place for World {
-    fn driver(&self) -> &dyn Commit {
-        &self.driver
-    }
-
-    fn store(&self) -> &dyn Store {
-        &self.store
-    }
-
-    fn write(&self, path: &Path, offset: u64, bytes: &[u8]) {
-        self.store.write(path, offset, bytes).unwrap();
-    }
-
-    fn read(&self, path: &Path, offset: u64, count: usize) -> Vec<u8> {
-        self.store.bytes(path, offset, count).unwrap()
-    }
-
-    fn outside(&self, name: &str, size: Bytes, bytes: &[u8]) -> PathBuf {
-        let path = Path::new("/outside").join(name);
-        self.store.put_outside(&path, size, bytes);
-        path
-    }
-}
