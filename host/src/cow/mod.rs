@@ -4,16 +4,20 @@
 //! the backing, which is what was written over. Out: what was written, as [`Run`]s; a new file of both; or the backing
 //! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
 
+mod backing;
 mod disk;
+mod image;
 pub mod in_use;
+mod instead;
 pub mod marker;
+pub mod others;
 mod runs;
-#[allow(dead_code, reason = "opening a COW file will look for one")]
 mod store;
 mod transfer;
-#[allow(dead_code, reason = "opening a COW file will look for one")]
 mod volatile;
 
+pub use backing::Backing;
 pub use disk::{Disk, Kind};
+pub use image::{Cow, Format, Recorded, State};
 pub use runs::{Run, Runs};
 pub use transfer::{Done, Sharing, transfer};

@@ -1,0 +1,78 @@
+//! Other COW files of the same backing.
+
+use super::{Disk, Kind, backing, image};
+use crate::{Error, Result};
+use ebbtide_format::uml_cow;
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+/// Returns the COW files of user-mode Linux other than `cow` that record `backing`, in the directories of both and in
+/// `dirs`. A store names no backing, and is none of them.
+///
+/// # Errors
+/// A directory cannot be read. A file that cannot be read is a warning in the log.
+pub fn others(backing: &Disk, cow: &Disk, dirs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let beside = [backing, cow].into_iter().filter(|disk| disk.kind == Kind::File);
+    let beside = beside.flat_map(|disk| {
+        let real = fs::canonicalize(&disk.path).ok();
+        let dirs = [disk.path.parent(), real.as_deref().and_then(Path::parent)];
+        dirs.into_iter().flatten().map(Path::to_path_buf).collect::<Vec<_>>()
+    });
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for dir in beside.chain(dirs.iter().cloned()) {
+        let dir = if dir == Path::new("") { Path::new(".").into() } else { dir };
+        let failed = || Error::doing(format!("look for COW files in {}", dir.display()));
+        let inode = fs::metadata(&dir).map_err(failed())?;
+        if !seen.insert((inode.dev(), inode.ino())) {
+            continue;
+        }
+        for entry in fs::read_dir(&dir).map_err(failed())? {
+            let path = entry.map_err(failed())?.path();
+            let Ok(file) = fs::metadata(&path) else { continue };
+            let inode = (file.dev(), file.ino());
+            let is_one = file.is_file() && inode != cow.inode && inode != backing.inode;
+            if is_one && seen.insert(inode) && names(&path, backing) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Returns whether a file is a COW file that records this backing.
+fn names(path: &Path, backing: &Disk) -> bool {
+    let head = match Disk::open(path).and_then(|disk| image::head(&disk, 0)) {
+        Ok(head) => head,
+        Err(error) => {
+            log::warn!(
+                "whether it is a COW file of {} is not known: {}",
+                backing.path.display(),
+                error.chain()
+            );
+            return false;
+        }
+    };
+    let header = uml_cow::Seen::parse(&head).and_then(uml_cow::Seen::believe);
+    let recorded = match header {
+        Ok(header) => backing::resolved(Path::new(OsStr::from_bytes(header.backing())), path),
+        Err(uml_cow::Problem::NotUmlCow) => return false,
+        Err(problem) => {
+            log::warn!("{} is a damaged COW file: it {problem}", path.display());
+            return false;
+        }
+    };
+    match fs::metadata(&recorded) {
+        Ok(found) => (found.dev(), found.ino()) == backing.inode,
+        Err(_) => [std::path::absolute(&backing.path), fs::canonicalize(&backing.path)]
+            .into_iter()
+            .flatten()
+            .any(|path| path == recorded),
+    }
+}
