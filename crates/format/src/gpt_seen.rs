@@ -161,6 +161,22 @@ impl Seen {
         })
     }
 
+    /// Finds the primary header of a disk that begins with `head`: where it stands tells the size of a block.
+    ///
+    /// # Errors
+    /// As [`Seen::parse`], for the first that is there.
+    pub fn primary(head: &[u8]) -> Result<Self, Problem> {
+        let mut none = Problem::NotTable;
+        for block in [LogicalBlock::B512, LogicalBlock::B4096] {
+            let header = head.get(block.bytes() as usize..).unwrap_or_default();
+            match Self::parse(header, block, 1) {
+                Err(problem @ (Problem::NotTable | Problem::Short { .. })) => none = problem,
+                seen => return seen,
+            }
+        }
+        Err(none)
+    }
+
     /// Returns which bytes of the disk the entries are, at most [`MAX_ENTRIES`].
     #[must_use]
     pub const fn entries(&self) -> Range<u64> {
@@ -209,7 +225,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// There is none for either size of a block, or the first that is there cannot be believed.
     pub fn parse(head: &'a [u8]) -> Result<Self, Problem> {
-        let seen = primary(head)?;
+        let seen = Seen::primary(head)?;
         let range = seen.entries();
         let short = Problem::Short { found: head.len(), wanted: range.end };
         let start = usize::try_from(range.start).map_err(|_| short)?;
@@ -264,19 +280,6 @@ impl<'a> Entry<'a> {
         let end = self.last.saturating_add(1).saturating_mul(block.bytes());
         self.first.saturating_mul(block.bytes())..end
     }
-}
-
-/// Finds the primary header: where it stands tells the size of a block.
-fn primary(head: &[u8]) -> Result<Seen, Problem> {
-    let mut none = Problem::NotTable;
-    for block in [LogicalBlock::B512, LogicalBlock::B4096] {
-        let header = head.get(block.bytes() as usize..).unwrap_or_default();
-        match Seen::parse(header, block, 1) {
-            Err(problem @ (Problem::NotTable | Problem::Short { .. })) => none = problem,
-            seen => return seen,
-        }
-    }
-    Err(none)
 }
 
 impl fmt::Display for Name<'_> {

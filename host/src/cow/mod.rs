@@ -12,9 +12,9 @@ mod instead;
 pub mod marker;
 pub mod others;
 mod runs;
-mod store;
+pub mod store;
 mod transfer;
-mod volatile;
+pub mod volatile;
 
 pub use backing::Backing;
 pub use disk::{Disk, Kind};
