@@ -237,9 +237,11 @@ impl Cow {
             ),
             State::Untold => (
                 format!(
-                    "{shown} has an exception store of kind N, which keeps no table: which chunks it holds was known to the kernel alone"
+                    "{shown} has an exception store of kind N, which keeps no table, or an encrypted one: which chunks it holds was known to the kernel alone"
                 ),
-                Some("boot the VM with ebbtide.overflow=PO to be able to look into it"),
+                Some(
+                    "boot the VM with ebbtide.overflow=PO and without encryption to be able to look into it",
+                ),
             ),
         };
         let refusal = Refusal::new(RefusalKind::Rule, text);

@@ -1,7 +1,7 @@
 //! The store inside of a volatile disk, as a guest of ours divides it.
 //!
-//! In: a disk with a partition table, to which nothing is believed that was not checked. Out: which bytes of it are the
-//! store, and its header.
+//! In: a disk with a partition table, of which nothing is believed that was not checked. Out: which bytes of it are the
+//! store. What is there, and whether it keeps a list of what it holds, is for the caller to see.
 //!
 //! A guest whose disk was enlarged while it ran has the kernel enlarge the last partition, and leaves the table as it
 //! is: such a store goes on behind its partition, to the last whole MiB before the end of a table for the whole disk.
@@ -12,39 +12,18 @@ use crate::{
     error::{Refusal, RefusalKind},
 };
 use ebbtide_format::{
-    exception_store::{self, Seen},
     gpt_seen::{self, Problem, Table},
     guid::partition_type,
     units::{Bytes, LogicalBlock},
 };
 use std::{ops::Range, os::unix::fs::FileExt as _};
 
-/// A store on a volatile disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inside {
-    /// Which bytes of the disk it may use.
-    pub window: Range<u64>,
-    /// Its header, never [`Seen::Empty`].
-    pub seen: Seen,
-}
-
-/// Finds the store on a volatile disk; `None` when the disk has no partition table, or none with a partition for
-/// copy-on-write.
+/// Returns which bytes of a volatile disk its store may use; `None` when the disk has no partition table, or none with a
+/// partition for copy-on-write.
 ///
 /// # Errors
-/// The table is damaged, or has several such partitions; or what is on the partition keeps no exceptions.
-pub fn find(disk: &Disk) -> Result<Option<Inside>> {
-    let Some(window) = window(disk)? else { return Ok(None) };
-    let head = read(disk, window.start, exception_store::HEAD as u64)?;
-    match Seen::parse(&head) {
-        // The kernel writes a header as soon as it maps such a store; a transient one may begin with zeros.
-        Ok(Seen::Empty) | Err(_) => Err(keeps_none(disk, &window)),
-        Ok(seen) => Ok(Some(Inside { window, seen })),
-    }
-}
-
-/// Returns which bytes the partition for copy-on-write is.
-fn window(disk: &Disk) -> Result<Option<Range<u64>>> {
+/// The table is damaged, or has several such partitions, or one that begins past the end of the disk.
+pub fn window(disk: &Disk) -> Result<Option<Range<u64>>> {
     let head = read(disk, 0, gpt_seen::HEAD as u64)?;
     let primary = match gpt_seen::Seen::primary(&head) {
         // A backup alone may be what was left of another time.
@@ -118,17 +97,6 @@ const fn end_of_room(block: LogicalBlock, size: Bytes) -> u64 {
     let blocks = size.0 / block.bytes();
     let usable = blocks.saturating_sub(1 + (16 << 10) / block.bytes()) * block.bytes();
     usable - usable % Bytes::mib(1).0
-}
-
-fn keeps_none(disk: &Disk, window: &Range<u64>) -> Error {
-    let text = format!(
-        "{}: its partition for copy-on-write, at {}, keeps no list of what was written: the store was of the kind 'N', \
-         or encrypted",
-        disk.path.display(),
-        Bytes(window.start)
-    );
-    let hint = "start the guest with 'ebbtide.overflow=PO' and without encryption, so that its store can be read";
-    Refusal::new(RefusalKind::Unable, text).hint(hint).into()
 }
 
 fn refused(disk: &Disk, problem: &str) -> Error {
