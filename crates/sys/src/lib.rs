@@ -23,6 +23,7 @@ pub mod partition;
 pub mod pidfd;
 pub mod reflink;
 pub mod resize;
+pub mod seccomp;
 pub mod session;
 pub mod start;
 pub mod swap;

@@ -16,7 +16,8 @@ use crate::wire::{Heard, Line, Stop, Wire};
 /// A guest that takes commands.
 #[derive(Debug)]
 pub struct Guest {
-    socket: PathBuf,
+    /// What leads to all that was heard: the log of its console, else its socket.
+    heard: PathBuf,
     wire: Arc<Wire>,
     channel: Channel,
 }
@@ -39,7 +40,12 @@ impl Guest {
         let duplicate = stream.try_clone().map_err(Error::io(doing()))?;
         let wire = Arc::new(Wire::default());
         wire.follow(Line::Channel, duplicate)?;
-        Ok(Self { socket: socket.into(), wire, channel: Channel::new(stream) })
+        Ok(Self { heard: socket.into(), wire, channel: Channel::new(stream) })
+    }
+
+    /// Talks by `stream` to a guest whose lines are followed already, its console in `log` too.
+    pub(crate) fn on(wire: Arc<Wire>, stream: UnixStream, log: &Path) -> Self {
+        Self { heard: log.into(), wire, channel: Channel::new(stream) }
     }
 
     /// Waits until the guest takes commands.
@@ -92,7 +98,8 @@ impl Guest {
         wanted: &str,
         look: impl FnMut(&Heard) -> Option<T>,
     ) -> Result<T> {
-        self.wire.wait(&[], deadline, look).map_err(|stop| Error::Waited {
+        let fatal = ["Kernel panic - not syncing".to_owned()];
+        self.wire.wait(&fatal, deadline, look).map_err(|stop| Error::Waited {
             wanted: wanted.to_owned(),
             ending: match stop {
                 Stop::TimeLimit => Ending::TimeLimit,
@@ -104,8 +111,8 @@ impl Guest {
         })
     }
 
-    /// The console is the engine's, so there is nothing to show but where the guest was.
+    /// Where the console is the engine's, there is nothing to show but where the guest was.
     fn evidence(&self) -> Evidence {
-        Evidence::new(b"", self.socket.clone())
+        Evidence::new(&self.wire.lock().console, self.heard.clone())
     }
 }

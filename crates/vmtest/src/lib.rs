@@ -18,6 +18,9 @@
 //! # }
 //! ```
 //!
+//! [`Uml`] is the machine for the host's side: user-mode Linux on the host's own root, with a folder that
+//! both may write to, its device-mapper, and its COW files.
+//!
 //! Every wait has a limit, multiplied by `EBBTIDE_TIME_SCALE`, and ends early when the kernel panics or
 //! QEMU stops; the error says what was waited for, how long, and what the console said last. A test
 //! that fails shows the console. Nothing outlives its test: QEMU is killed on drop and, by the
@@ -50,6 +53,7 @@ mod skip;
 mod sparse;
 mod stats;
 mod talk;
+mod uml;
 mod vm;
 mod wire;
 
@@ -65,4 +69,5 @@ pub use scan::complaints;
 pub use size::Size;
 pub use skip::{TestEnd, if_available};
 pub use stats::DiskStats;
+pub use uml::{Uml, UmlVm};
 pub use vm::Vm;

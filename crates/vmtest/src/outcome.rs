@@ -18,7 +18,7 @@ pub enum Ending {
     Reset,
     /// The kernel panicked; the line that says so.
     Panicked(String),
-    /// QEMU stopped for another reason: its exit status, and what it said.
+    /// It stopped for another reason: its exit status, and what it said.
     Stopped(String),
     /// The time limit was reached while the machine still ran.
     TimeLimit,
@@ -30,7 +30,7 @@ impl fmt::Display for Ending {
             Self::PoweredOff => f.write_str("the guest powered off"),
             Self::Reset => f.write_str("the guest reset the machine"),
             Self::Panicked(line) => write!(f, "the kernel panicked: {line}"),
-            Self::Stopped(how) => write!(f, "QEMU stopped ({how})"),
+            Self::Stopped(how) => write!(f, "the machine stopped ({how})"),
             Self::TimeLimit => f.write_str("the time limit was reached"),
         }
     }

@@ -25,7 +25,7 @@ use ::qemu::Monitor;
 use ::qemu::{Process, dies_with_us};
 
 /// Held while sockets can be inherited: another machine's QEMU must not keep ours open.
-static STARTING: Mutex<()> = Mutex::new(());
+pub(crate) static STARTING: Mutex<()> = Mutex::new(());
 
 /// A started QEMU.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Run {
 }
 
 /// Returns our end of a socket, and an end that children inherit.
-fn pair() -> Result<(UnixStream, UnixStream)> {
+pub(crate) fn pair() -> Result<(UnixStream, UnixStream)> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::io("making a socket pair"))?;
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))
         .map_err(|errno| Error::io("passing on a socket")(errno.into()))?;
