@@ -3,6 +3,7 @@
 use super::{
     Cow, Disk,
     image::{self, Recorded},
+    marker::{self, Identity, Marker, Since},
 };
 use crate::{
     Error, Result,
@@ -23,7 +24,7 @@ pub struct Backing {
 }
 
 /// Why a file is not the backing of a COW file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
     /// It has another size.
     Size {
@@ -42,20 +43,26 @@ pub enum Mismatch {
 }
 
 impl Backing {
-    /// Opens the backing of a COW file: `given`, or else what the COW file names.
+    /// Opens the backing of a COW file: `given`, or else what the COW file names. A relative name is one below the current
+    /// directory, as it is to user-mode Linux and its tools.
+    ///
+    /// A merge of this very COW file into it that is unfinished is no obstacle: it overwrote nothing but what is in the COW
+    /// file.
     ///
     /// # Errors
     /// None is named; it is missing, or cannot be opened; it is a COW file, or that COW file itself; it has another size or
-    /// was written to since.
+    /// was written to since; a merge of another COW file into it is unfinished.
     pub fn find(cow: &Cow, given: Option<&Path>) -> Result<Self> {
         let backing = Self::open(cow, given)?;
-        match cow.recorded().and_then(|recorded| backing.mismatch(&recorded)) {
-            Some(mismatch) => Err(backing.refusal(cow, &mismatch).into()),
-            None => Ok(backing),
+        let unfinished = backing.unfinished(cow)?;
+        let mismatch = cow.recorded().and_then(|recorded| backing.mismatch(&recorded));
+        match (mismatch, unfinished) {
+            (None, _) | (Some(Mismatch::Modified { .. }), true) => Ok(backing),
+            (Some(mismatch), _) => Err(backing.refusal(cow, mismatch).into()),
         }
     }
 
-    /// Opens it without a look at size and time.
+    /// Opens it without a look at size, time, and merges into it.
     ///
     /// # Errors
     /// As [`Backing::find`], but for those.
@@ -68,19 +75,16 @@ impl Backing {
         let refuse = |text: String| Err(Error::from(Refusal::new(RefusalKind::Rule, text)));
         if disk.is_same(&cow.disk) {
             let (cow, path) = (cow.disk.path.display(), path.display());
-            return refuse(format!("{path} is {cow} itself, and cannot be its backing file"));
+            return refuse(format!("{path} is {cow} itself, and cannot be its own backing"));
         }
         if image::is_cow(&image::head(&disk, 0)?) {
-            let cow = cow.disk.path.display();
-            return refuse(format!(
-                "{} is a COW file, and cannot be the backing file of {cow}",
-                path.display()
-            ));
+            let (cow, path) = (cow.disk.path.display(), path.display());
+            return refuse(format!("{path} is a COW file too, and cannot be the backing of {cow}"));
         }
         Ok(Self { disk })
     }
 
-    /// Returns the size of the device that the COW file was written as.
+    /// Returns the size of the device that was written to.
     #[must_use]
     pub const fn size(&self) -> Bytes {
         self.disk.size
@@ -98,26 +102,67 @@ impl Backing {
         (!is_same).then_some(Mismatch::Modified { wanted: recorded.modified, found })
     }
 
-    fn refusal(&self, cow: &Cow, mismatch: &Mismatch) -> Refusal {
+    /// Returns the marker of a merge in place into it, and where that lies; none for two devices, where only who began it
+    /// knows its place.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no marker.
+    pub fn marker(&self, cow: &Cow) -> Result<Option<(PathBuf, Marker)>> {
+        let Ok(file) = marker::beside(&cow.disk, &self.disk, None) else { return Ok(None) };
+        Ok(marker::read(&file)?.map(|marker| (file, marker)))
+    }
+
+    /// Returns whether a merge of this COW file into it is unfinished.
+    ///
+    /// # Errors
+    /// One of another COW file is.
+    fn unfinished(&self, cow: &Cow) -> Result<bool> {
+        let found = self.marker(cow)?;
+        let Some((file, marker)) = found.filter(|(_, marker)| marker.is_unfinished()) else {
+            return Ok(false);
+        };
+        if is_of(&marker, cow)? {
+            return Ok(true);
+        }
+        let text = format!(
+            "a merge of {} into {} is unfinished, says {}",
+            marker.cow.path.display(),
+            self.disk.path.display(),
+            file.display()
+        );
+        let hint =
+            format!("finish it: 'ebbtide cow merge --in-place {}'", marker.cow.path.display());
+        Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+    }
+
+    fn refusal(&self, cow: &Cow, mismatch: Mismatch) -> Refusal {
         let (cow, path) = (cow.disk.path.display(), self.disk.path.display());
         match mismatch {
-            Mismatch::Size { wanted, found } => Refusal::new(
-                RefusalKind::Rule,
-                format!("{cow} was made for a backing file of {wanted}; {path} has {found}"),
-            ),
-            Mismatch::Modified { wanted, found } => Refusal::new(
-                RefusalKind::Rule,
-                format!(
-                    "{cow} was made for a backing file that was last written to at {}; {path} was at {}",
-                    time((*wanted).into()),
-                    time(*found)
-                ),
-            )
-            .hint(format!(
-                "if its content is the same, 'ebbtide cow move --mtime record {cow} {path}' makes them fit"
-            )),
+            Mismatch::Size { wanted, found } => {
+                let text = format!("{cow} was written over a file of {wanted}; {path} has {found}");
+                Refusal::new(RefusalKind::Rule, text)
+            }
+            Mismatch::Modified { wanted, found } => {
+                let (wanted, found) = (time(wanted.into()), time(found));
+                let text = format!(
+                    "{cow} was written over a file that was last written to at {wanted}; {path} was at {found}"
+                );
+                Refusal::new(RefusalKind::Rule, text).hint(format!(
+                    "if its content is the same all the same, 'ebbtide cow move --mtime record {cow} {path}' says so"
+                ))
+            }
         }
     }
+}
+
+/// Returns whether the merge that a marker tells of is one of this COW file, as it is.
+///
+/// # Errors
+/// The kernel's.
+pub fn is_of(marker: &Marker, cow: &Cow) -> Result<bool> {
+    let now = Identity::of(&cow.disk)
+        .map_err(Error::doing(format!("look at {}", cow.disk.path.display())))?;
+    Ok(marker.cow.since(&now) == Since::Same)
 }
 
 /// Returns where the backing is.
@@ -125,25 +170,18 @@ fn path(cow: &Cow, given: Option<&Path>) -> Result<PathBuf> {
     if let Some(given) = given {
         return Ok(given.into());
     }
-    match cow.recorded() {
-        Some(recorded) => Ok(resolved(&recorded.backing, &cow.disk.path)),
-        None => {
-            let text = format!("{} does not say what it was written over", cow.disk.path.display());
-            Err(Refusal::new(RefusalKind::Invalid, text).hint("give --backing FILE").into())
-        }
-    }
-}
-
-/// Returns where a path leads that the COW file at `cow` records.
-pub(super) fn resolved(recorded: &Path, cow: &Path) -> PathBuf {
-    cow.parent().unwrap_or(Path::new("")).join(recorded)
+    cow.recorded().map(|recorded| recorded.backing).ok_or_else(|| {
+        let text = format!("{} does not say what it was written over", cow.disk.path.display());
+        Refusal::new(RefusalKind::Invalid, text).hint("give --backing FILE").into()
+    })
 }
 
 fn missing(cow: &Cow, path: &Path) -> Refusal {
-    let (cow, path) = (cow.disk.path.display(), path.display());
-    let text = format!("{cow} was written over {path}, which is missing");
+    let (cow, shown) = (cow.disk.path.display(), path.display());
+    let here = if path.is_absolute() { "" } else { ", below the current directory" };
+    let text = format!("{cow} was written over {shown}{here}, which is missing");
     Refusal::new(RefusalKind::Missing, text).hint(format!(
-        "give it by --backing FILE, or let 'ebbtide cow move {cow} NEW-BACKING' record where it is"
+        "give it by --backing FILE, or have 'ebbtide cow move {cow} NEW-BACKING' record where it is"
     ))
 }
 

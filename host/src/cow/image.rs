@@ -192,14 +192,15 @@ impl Cow {
         }
     }
 
-    /// Returns what it says of its backing file; a store says nothing.
+    /// Returns what it says of its backing file, be it damaged; a store says nothing.
     #[must_use]
     pub fn recorded(&self) -> Option<Recorded> {
-        let header = self.uml()?;
+        let Content::Uml(head) = &self.content else { return None };
+        let seen = uml_cow::Seen::parse(head).ok()?;
         Some(Recorded {
-            backing: PathBuf::from(OsStr::from_bytes(header.backing())),
-            modified: header.modified(),
-            size: header.size(),
+            backing: PathBuf::from(OsStr::from_bytes(seen.backing())),
+            modified: seen.modified(),
+            size: seen.size(),
         })
     }
 

@@ -4,10 +4,11 @@
 //! the backing, which is what was written over. Out: what was written, as [`Run`]s; a new file of both; or the backing
 //! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
 
-mod backing;
+pub mod backing;
 mod disk;
 mod image;
 pub mod in_use;
+pub mod info;
 mod instead;
 pub mod marker;
 pub mod others;

@@ -1,6 +1,6 @@
 //! Other COW files of the same backing.
 
-use super::{Disk, Kind, backing, image};
+use super::{Disk, Kind, image};
 use crate::{Error, Result};
 use ebbtide_format::uml_cow;
 use std::{
@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Returns the COW files of user-mode Linux other than `cow` that record `backing`, in the directories of both and in
-/// `dirs`. A store names no backing, and is none of them.
+/// `dirs`, but not below those. A store names no backing, and is none of them.
 ///
 /// # Errors
 /// A directory cannot be read. A file that cannot be read is a warning in the log.
@@ -60,19 +60,23 @@ fn names(path: &Path, backing: &Disk) -> bool {
         }
     };
     let header = uml_cow::Seen::parse(&head).and_then(uml_cow::Seen::believe);
-    let recorded = match header {
-        Ok(header) => backing::resolved(Path::new(OsStr::from_bytes(header.backing())), path),
+    let header = match header {
+        Ok(header) => header,
         Err(uml_cow::Problem::NotUmlCow) => return false,
         Err(problem) => {
             log::warn!("{} is a damaged COW file: it {problem}", path.display());
             return false;
         }
     };
-    match fs::metadata(&recorded) {
-        Ok(found) => (found.dev(), found.ino()) == backing.inode,
-        Err(_) => [std::path::absolute(&backing.path), fs::canonicalize(&backing.path)]
-            .into_iter()
-            .flatten()
-            .any(|path| path == recorded),
+    let recorded = Path::new(OsStr::from_bytes(header.backing()));
+    // Whoever recorded a relative path may have meant any directory; these two are likely.
+    let beside = path.parent().map(|dir| dir.join(recorded));
+    let places = [Some(recorded.into()), beside].into_iter().flatten();
+    let mut found = places.filter_map(|place: PathBuf| fs::metadata(place).ok()).peekable();
+    if found.peek().is_none() {
+        // It was moved, or the path is one of a chroot: what it was by size and time is this one.
+        let seconds = backing.modified.0.rem_euclid(1 << 32);
+        return header.size() == backing.size && i64::from(header.modified()) == seconds;
     }
+    found.any(|found| (found.dev(), found.ino()) == backing.inode)
 }

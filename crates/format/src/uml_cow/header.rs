@@ -98,12 +98,30 @@ impl<'a> Seen<'a> {
         self.version
     }
 
+    /// Returns what stands for the path of the backing file, up to its first zero byte; it may be empty.
+    #[must_use]
+    pub fn backing(self) -> &'a [u8] {
+        self.path.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// Returns what stands for the time when the backing file was last written to, in seconds since 1970.
+    #[must_use]
+    pub const fn modified(self) -> u32 {
+        self.modified
+    }
+
+    /// Returns what stands for the size of the backing file.
+    #[must_use]
+    pub const fn size(self) -> Bytes {
+        Bytes(self.size)
+    }
+
     /// Returns the header when all of it makes sense.
     ///
     /// # Errors
     /// What does not.
     pub fn believe(self) -> Result<Header<'a>, Problem> {
-        let backing = self.path.split(|byte| *byte == 0).next().unwrap_or_default();
+        let backing = self.backing();
         if backing.is_empty() {
             return Err(Problem::NoPath);
         }

@@ -10,6 +10,7 @@ mod text;
 mod write;
 
 pub use identity::Identity;
+pub(crate) use identity::Since;
 pub use place::{beside, of};
 
 use crate::{

@@ -1,0 +1,140 @@
+//! All that can be told of a COW file, be it damaged or without its backing.
+
+use super::{
+    Backing, Cow, Disk, Format, Recorded, State,
+    backing::{self, Mismatch},
+    in_use::{self, Others, User},
+    marker::Marker,
+};
+use crate::{Error, Result};
+use ebbtide_format::units::Bytes;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// The size of a device that is not known: no file and no device is larger.
+const LARGEST: Bytes = Bytes(i64::MAX.unsigned_abs());
+
+/// What can be told of a COW file.
+#[derive(Debug)]
+pub struct Info {
+    /// What kind it is.
+    pub format: Format,
+    /// Whether what it holds can be told; damage that shows only in the table is in here too.
+    pub state: State,
+    /// Which bytes of a volatile disk it is.
+    pub inside: Option<Range<u64>>,
+    /// What it says of its backing file.
+    pub recorded: Option<Recorded>,
+    /// The size of the device; nothing without a backing.
+    pub device: Option<Bytes>,
+    /// What it holds; nothing where that cannot be told.
+    pub held: Option<HeldRuns>,
+    /// Who writes to it.
+    pub user: Option<User>,
+    /// What became of the search for its backing; nothing when none is named.
+    pub backing: Option<BackingInfo>,
+}
+
+/// How much a COW file holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeldRuns {
+    /// Bytes of the device; with the last chunk as a whole one where the size of the device is not known.
+    pub bytes: Bytes,
+    /// Runs.
+    pub runs: u64,
+}
+
+/// What became of the search for a backing.
+#[derive(Debug)]
+pub struct BackingInfo {
+    /// Where it was looked for.
+    pub path: PathBuf,
+    /// What is there.
+    pub found: Result<BackingFound>,
+}
+
+/// A backing that is there.
+#[derive(Debug)]
+pub struct BackingFound {
+    /// Its size.
+    pub size: Bytes,
+    /// When it was last written to, in seconds since 1970; a device does not say.
+    pub modified: Option<i64>,
+    /// Why it is not the one that was written over.
+    pub mismatch: Option<Mismatch>,
+    /// Who uses it.
+    pub user: Option<User>,
+    /// The marker of a merge in place into it, where that lies, and whether it is a merge of this COW file as it is.
+    pub marker: Result<Option<(PathBuf, Marker, bool)>>,
+}
+
+/// Tells all that can be told; `given` is where the backing is instead of where the COW file says.
+///
+/// # Errors
+/// The COW file cannot be read.
+pub fn info(cow: &Cow, given: Option<&Path>) -> Result<Info> {
+    let recorded = cow.recorded();
+    let place = given.map(Path::to_path_buf);
+    let place = place.or_else(|| Some(recorded.as_ref()?.backing.clone()));
+    let backing = place.map(|path| BackingInfo { path, found: look(cow, given) });
+    let size = match (&recorded, &backing) {
+        (Some(recorded), _) => Some(recorded.size),
+        (None, Some(BackingInfo { found: Ok(found), .. })) => Some(found.size),
+        _ => None,
+    };
+    let (held, state) = match held(cow, size.unwrap_or(LARGEST)) {
+        Ok(held) => (held, cow.state().clone()),
+        // A read that fails is no damage.
+        Err(error @ Error::Failed { .. }) => return Err(error),
+        Err(error) => (None, State::Damaged(error.chain())),
+    };
+    Ok(Info {
+        format: cow.format(),
+        state,
+        inside: cow.is_inside().then(|| cow.window()),
+        recorded,
+        device: size,
+        held,
+        user: user(&cow.disk, Others::MayRead),
+        backing,
+    })
+}
+
+/// Counts what it holds; nothing when that cannot be told.
+fn held(cow: &Cow, device: Bytes) -> Result<Option<HeldRuns>> {
+    if !matches!(cow.state(), State::Valid | State::Empty) {
+        return Ok(None);
+    }
+    let mut held = HeldRuns::default();
+    for run in cow.runs(device)? {
+        held.bytes.0 = held.bytes.0.saturating_add(run?.length);
+        held.runs += 1;
+    }
+    Ok(Some(held))
+}
+
+fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
+    let backing = Backing::open(cow, given)?;
+    let recorded = cow.recorded();
+    let marker = backing.marker(cow).and_then(|found| match found {
+        Some((file, marker)) => Ok(Some((file, marker.clone(), backing::is_of(&marker, cow)?))),
+        None => Ok(None),
+    });
+    Ok(BackingFound {
+        size: backing.size(),
+        modified: (backing.disk.kind == super::Kind::File).then_some(backing.disk.modified.0),
+        mismatch: recorded.and_then(|recorded| backing.mismatch(&recorded)),
+        user: user(&backing.disk, Others::MayNot),
+        marker,
+    })
+}
+
+/// Returns who uses it, as far as that can be told.
+fn user(disk: &Disk, others: Others) -> Option<User> {
+    in_use::user(disk, others).unwrap_or_else(|error| {
+        log::warn!("who uses {} cannot be told: {}", disk.path.display(), error.chain());
+        None
+    })
+}
