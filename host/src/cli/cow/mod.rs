@@ -1,13 +1,20 @@
 //! `ebbtide cow`: copy-on-write files. None of it needs a pool.
 
+mod info;
+mod info_shown;
+
 use super::Context;
 use clap::Subcommand;
 use ebbtide::Result;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {}
+pub(crate) enum Verb {
+    Info(info::Options),
+}
 
-pub(crate) fn run(_context: &Context, verb: &Verb) -> Result<()> {
-    match *verb {}
+pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Info(options) => info::run(context, options),
+    }
 }
