@@ -135,7 +135,8 @@ impl Backing {
         Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
     }
 
-    fn refusal(&self, cow: &Cow, mismatch: Mismatch) -> Refusal {
+    /// Returns what is said of that.
+    pub(super) fn refusal(&self, cow: &Cow, mismatch: Mismatch) -> Refusal {
         let (cow, path) = (cow.disk.path.display(), self.disk.path.display());
         match mismatch {
             Mismatch::Size { wanted, found } => {

@@ -7,6 +7,7 @@
 pub mod backing;
 mod disk;
 mod image;
+pub mod in_place;
 pub mod in_use;
 pub mod info;
 mod instead;

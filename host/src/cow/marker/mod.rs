@@ -10,7 +10,7 @@ mod text;
 mod write;
 
 pub use identity::Identity;
-pub(crate) use identity::Since;
+pub(crate) use identity::{Since, split};
 pub use place::{beside, of};
 
 use crate::{

@@ -1,0 +1,168 @@
+//! What a COW file holds goes into its backing itself, and that is safe to repeat.
+//!
+//! In: a COW file, its backing, what the marker beside the backing says. Out: the backing with all that was written over
+//! it, or a refusal before anything is changed. The COW file is only read. The steps, each durable before the next:
+//!
+//! | step | what a cut after it leaves |
+//! |---|---|
+//! | the marker says "merging", with what COW file and backing are known again by | the backing as it was |
+//! | the backing gets another time of modification | no kernel takes it for what its COW files are over |
+//! | runs go into the backing, which is synced | any part of them |
+//! | the backing gets its recorded time back | all of them |
+//! | the marker says "merged" | the same, and it is known |
+//!
+//! After a cut at any of them the same command does all of it again: a merge only ever writes what the COW file holds.
+
+mod decide;
+mod observe;
+mod refuse;
+mod room;
+mod times;
+
+use super::{Cow, Disk, Done, Kind, Sharing, in_use, marker, transfer};
+use crate::{
+    Error, Result,
+    error::{Refusal, RefusalKind},
+    file::Progress,
+};
+use decide::{Plan, decide};
+use jiff::Timestamp;
+use marker::State;
+use observe::Observed;
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The COW file.
+    pub cow: &'a Path,
+    /// Its backing, where that is not what the COW file records.
+    pub backing: Option<&'a Path>,
+    /// Where else to look for COW files of the backing.
+    pub search: &'a [PathBuf],
+    /// Whether to go on where that loses something.
+    pub force: bool,
+    /// Where the marker is, if not beside the backing.
+    pub marker: Option<&'a Path>,
+    /// Whether extents may be cloned.
+    pub sharing: Sharing,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The backing has all of it, durably.
+    Merged(Merged),
+    /// It had all of it before.
+    Already {
+        /// The backing.
+        backing: PathBuf,
+        /// When it got it.
+        at: Timestamp,
+    },
+}
+
+/// A merge that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The backing.
+    pub backing: PathBuf,
+    /// Whether a merge was finished that had been cut off.
+    pub is_again: bool,
+    /// What was cloned and copied.
+    pub done: Done,
+    /// The other COW files that it was written over, which are worthless now.
+    pub others: Vec<PathBuf>,
+    /// What says that it was merged.
+    pub marker: PathBuf,
+}
+
+/// Merges a COW file into its backing. When it returns, all of it is durable.
+///
+/// # Errors
+/// Refused: somebody uses one of them; the backing is not what the COW file was written over, or others are; the merge of
+/// another COW file into it was cut off; it would undo what was written since an earlier merge; there is no room. Failed
+/// on the way: the marker stays, and the same call finishes it.
+pub fn merge_in_place(options: &Options<'_>, progress: &mut dyn Progress) -> Result<Outcome> {
+    let cow = Cow::open(options.cow)?;
+    let _cow = in_use::hold(&cow.disk, in_use::Others::MayRead)?;
+    let backing = observe::backing(&cow, options.backing)?;
+    let _backing = in_use::hold(&backing.disk, in_use::Others::MayNot)?;
+    is_steady(&cow.disk)?;
+    is_steady(&backing.disk)?;
+
+    let observed = observe::observe(&cow, &backing, options)?;
+    let plan = decide(&observed.seen).map_err(|why| observed.about(&cow, &backing).refusal(why))?;
+    let job = Job { cow: &cow, backing: &backing.disk, observed: &observed };
+    match (plan, observed.merged()) {
+        (Plan::Already, Some(at)) => {
+            Ok(Outcome::Already { backing: backing.disk.path.clone(), at })
+        }
+        (plan, _) => job.run(plan, options.sharing, progress).map(Outcome::Merged),
+    }
+}
+
+/// A merge that is done.
+struct Job<'a> {
+    cow: &'a Cow,
+    backing: &'a Disk,
+    observed: &'a Observed,
+}
+
+impl Job<'_> {
+    fn run(&self, plan: Plan, sharing: Sharing, progress: &mut dyn Progress) -> Result<Merged> {
+        let Self { cow, backing, observed } = *self;
+        let runs = || cow.runs(backing.size);
+        let wanted = room::wanted(runs()?, backing)?;
+        room::suffices(wanted, sharing, &cow.disk, backing)?;
+        // Its time of modification, which is set back.
+        let time = observed.time.filter(|_| backing.kind == Kind::File && cow.uml().is_some());
+        if time.is_some() {
+            times::may_set(backing)?;
+        }
+
+        let (file, mut marker) = (&observed.file, observed.marker(cow));
+        marker.write(file)?;
+        if let Some(time) = time {
+            times::unlike(backing, time)?;
+        }
+        let done = transfer(runs()?, &cow.disk, backing, sharing, wanted.whole, progress)?;
+        is_steady(&cow.disk)?;
+        backing
+            .file
+            .sync_all()
+            .map_err(Error::doing(format!("sync {}", backing.path.display())))?;
+        if let Some(time) = time {
+            times::restore(backing, time)?;
+        }
+        marker.state = self.merged()?;
+        marker.write(file)?;
+        Ok(Merged {
+            backing: backing.path.clone(),
+            is_again: plan == Plan::Again,
+            done,
+            others: observed.others.clone(),
+            marker: file.clone(),
+        })
+    }
+
+    fn merged(&self) -> Result<State> {
+        let at = Timestamp::now();
+        Ok(State::Merged { at, after: observe::identity(self.backing)? })
+    }
+}
+
+/// Asserts that a file is what it was when it was opened: not everybody locks what he writes to.
+fn is_steady(disk: &Disk) -> Result<()> {
+    let found =
+        disk.file.metadata().map_err(Error::doing(format!("look at {}", disk.path.display())))?;
+    let time = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap_or_default());
+    if disk.kind == Kind::Device || (found.len(), time) == (disk.size.0, disk.modified) {
+        return Ok(());
+    }
+    let text = format!("somebody writes to {}", disk.path.display());
+    Err(Refusal::new(RefusalKind::Busy, text).hint("stop it, and merge again").into())
+}

@@ -1,0 +1,120 @@
+//! Why a merge in place is not done, as the reader is told.
+
+use super::decide::Why;
+use crate::{
+    cow::marker::{Marker, State},
+    error::{Refusal, RefusalKind},
+};
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+
+/// What sentences are about.
+pub(super) struct About<'a> {
+    pub(super) cow: &'a Path,
+    pub(super) backing: &'a Path,
+    /// Where the marker is, or would be.
+    pub(super) file: &'a Path,
+    pub(super) marker: Option<&'a Marker>,
+    /// When the COW file was merged, if it was before the last one.
+    pub(super) earlier: Option<Timestamp>,
+    pub(super) others: &'a [PathBuf],
+    /// Names of the backing.
+    pub(super) names: u64,
+    /// What is said of a backing that does not fit.
+    pub(super) mismatch: Option<Refusal>,
+}
+
+/// What goes on all the same.
+const FORCE: &str = "--force merges it all the same";
+
+impl About<'_> {
+    /// Returns the refusal for a reason.
+    pub(super) fn refusal(&self, why: Why) -> Refusal {
+        let (cow, backing) = (self.cow.display(), self.backing.display());
+        let (text, hint) = match why {
+            Why::UnfinishedOther => return self.unfinished_other(),
+            Why::Others => return self.are_named(),
+            Why::Differs => return self.differs(),
+            Why::WrittenMidway => (
+                format!("{cow} is not what it was when its merge into {backing} was cut off"),
+                "if it was only written to since, --force finishes the merge; if it was made anew, restore the backing file from a copy".into(),
+            ),
+            Why::ReplacedMidway => (
+                format!(
+                    "the merge of {cow} was cut off in {}, and {backing} is another",
+                    self.was_into().display()
+                ),
+                "if it is the same device by another name, or was restored to what it was before the merge, --force merges all of it again".into(),
+            ),
+            Why::ChangedSince => (
+                format!(
+                    "{cow} was merged into {backing} {}, and {backing} was changed since: merging again would undo what was written since",
+                    self.at()
+                ),
+                format!("remove {cow} if it is not needed; {FORCE}"),
+            ),
+            Why::Unknowable => (
+                format!(
+                    "{cow} was merged into {backing} {}; it is a device, so whether it was written to since cannot be seen",
+                    self.at()
+                ),
+                FORCE.into(),
+            ),
+            Why::MergedEarlier => (
+                format!(
+                    "{cow} was merged into {backing} {}, and another COW file after it: merging again would undo some of that",
+                    self.at()
+                ),
+                format!("remove {cow} if it is not needed; {FORCE}"),
+            ),
+            Why::Names => (
+                format!("{backing} has {} names (hard links), and what has the others would change too", self.names),
+                format!("merge to a new file; {FORCE}"),
+            ),
+        };
+        Refusal::new(RefusalKind::Rule, text).hint(hint)
+    }
+
+    fn unfinished_other(&self) -> Refusal {
+        let other = self.marker.map_or(Path::new("another COW file"), |marker| &marker.cow.path);
+        let (backing, other) = (self.backing.display(), other.display());
+        let text = format!(
+            "the merge of {other} into {backing} was cut off: the file is neither what it was nor what it is to be"
+        );
+        Refusal::new(RefusalKind::Rule, text).hint(format!(
+            "finish it with 'ebbtide cow merge --in-place {other}'; if that COW file is gone, restore {backing} from a copy and remove {}",
+            self.file.display()
+        ))
+    }
+
+    fn are_named(&self) -> Refusal {
+        let list: Vec<_> = self.others.iter().map(|other| other.display().to_string()).collect();
+        let (backing, number) = (self.backing.display(), list.len());
+        let them = if number == 1 { "another COW file is" } else { "other COW files are" };
+        let text = format!(
+            "{them} written over {backing}, and would be worthless after the merge: {}",
+            list.join(", ")
+        );
+        let hint = "merge to a new file, or merge or remove them first; --force gives them up";
+        Refusal::new(RefusalKind::Rule, text).hint(hint)
+    }
+
+    fn differs(&self) -> Refusal {
+        let (cow, backing) = (self.cow.display(), self.backing.display());
+        let text = format!("{cow} was not written over {backing} as it is");
+        self.mismatch.clone().unwrap_or_else(|| Refusal::new(RefusalKind::Rule, text))
+    }
+
+    fn was_into(&self) -> &Path {
+        self.marker.map_or(self.backing, |marker| &marker.backing.path)
+    }
+
+    /// Returns when the COW file was merged: `at TIME`.
+    fn at(&self) -> String {
+        let last = self.marker.and_then(|marker| match marker.state {
+            State::Merged { at, .. } => Some(at),
+            State::Merging => None,
+        });
+        self.earlier.or(last).map_or_else(|| "before".into(), |at| format!("at {at}"))
+    }
+}
