@@ -28,4 +28,5 @@ pub mod session;
 pub mod start;
 pub mod swap;
 pub mod tool;
+pub mod writeback;
 pub mod xattr;

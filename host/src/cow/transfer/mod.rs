@@ -3,6 +3,7 @@
 //! In: runs, the COW file they lie in, and the target. Out: a target with all of them, not yet synced, and how much was
 //! cloned and copied.
 
+mod batch;
 mod clone;
 mod copy;
 mod split;
@@ -12,6 +13,7 @@ use crate::{Result, file::Progress};
 use clone::Cloner;
 use copy::Copier;
 use ebbtide_format::units::Bytes;
+use std::thread;
 
 /// Whether extents may be cloned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,17 +57,18 @@ pub fn transfer(
     whole: Bytes,
     progress: &mut dyn Progress,
 ) -> Result<Done> {
-    let mut cloner = Cloner::new(from, to, how)?;
-    let mut copier = Copier::new(from, to);
-    let mut done = Done::default();
-    for run in runs {
-        let parts = cloner.take(run?, &mut done)?;
-        for part in parts.into_iter().flatten() {
-            copier.take(part)?;
-            done.copied.0 += part.length;
+    thread::scope(|scope| {
+        let mut cloner = Cloner::new(from, to, how)?;
+        let mut copier = Copier::new(scope, from, to);
+        let mut done = Done::default();
+        for run in runs {
+            for part in cloner.take(run?, &mut done)?.into_iter().flatten() {
+                copier.take(part)?;
+                done.copied.0 += part.length;
+            }
+            progress.bytes(done.bytes(), whole);
         }
-        progress.bytes(done.bytes(), whole);
-    }
-    copier.end()?;
-    Ok(done)
+        copier.end()?;
+        Ok(done)
+    })
 }
