@@ -3,10 +3,10 @@
 
 mod stores;
 
-use ebbtide::cow::{Cow, Disk, Run, State, store};
+use ebbtide::cow::{Disk, Run, store};
 use ebbtide_format::{exception_store::Seen, units::Bytes};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt as _};
+use std::{collections::BTreeMap, os::unix::fs::FileExt as _};
 use stores::{Damage, Store};
 use tempfile::NamedTempFile;
 
@@ -98,6 +98,235 @@ proptest! {
         for kept in [kept, usize::MAX / 4] {
             let runs = runs(&file, store.device, kept).unwrap();
             prop_assert_eq!(chunks(&runs, store.chunk, store.device), naive.clone());
+        }
+    }
+}
+
+#[test]
+fn stores_of_several_areas_are_read_with_every_chunk() {
+    for sectors in CHUNKS {
+        let per_area = sectors * 32;
+        // Exactly full areas, one less and one more, written from both ends of the device to its middle.
+        for count in [per_area - 1, per_area, per_area + 1, 3 * per_area, 3 * per_area + 5] {
+            let olds = (0..count).map(|n| if n % 2 == 0 { n / 2 } else { count - 1 - n / 2 });
+            let store = Store::written(sectors, count * sectors * 512 - 100, olds);
+            let runs = runs(&file(&store), store.device, 1000).unwrap();
+            let naive = store.exceptions.iter().copied().collect();
+            assert_eq!(chunks(&runs, store.chunk, store.device), naive, "{sectors}, {count}");
+        }
+    }
+}
+
+#[test]
+fn what_was_written_in_a_row_is_one_run_in_each_area() {
+    let store = Store::written(8, 600 * 4096, 0..600);
+    let runs = runs(&file(&store), store.device, 2).unwrap();
+    // 4096 / 16 = 256 chunks between the metadata chunks 1, 258 and 515.
+    let run = |old: u64, new: u64, count: u64| Run {
+        at: old * 4096,
+        from: new * 4096,
+        length: count * 4096,
+    };
+    assert_eq!(runs, [run(0, 2, 256), run(256, 259, 256), run(512, 516, 88)]);
+}
+
+#[test]
+fn a_partial_last_chunk_is_clipped() {
+    let store = Store::written(32, 3 * 16384 + 512, [3, 2]);
+    let runs = runs(&file(&store), store.device, 10).unwrap();
+    let expected = [(2, 3, 16384), (3, 2, 512)].map(|(old, new, length)| Run {
+        at: old * 16384,
+        from: new * 16384,
+        length,
+    });
+    assert_eq!(runs, expected);
+}
+
+/// A store of two full areas and some, 512 bytes a chunk, 32 exceptions an area, over 100 chunks.
+fn three_areas() -> Store {
+    Store::written(1, 100 * 512 - 100, (0..70).map(|n| n * 37 % 100))
+}
+
+/// Damages a store, and returns what is said of it.
+fn said(store: &Store, damage: Damage) -> Result<Vec<Run>, String> {
+    let file = file(store);
+    damage.put(store, file.as_file(), 0);
+    runs(&file, store.device, 1000)
+}
+
+#[test]
+fn each_bad_exception_is_named_with_its_place() {
+    let store = three_areas();
+    let (_, new) = store.exceptions[20];
+    let old = |old| format!("old chunk {old} is past the end of the origin, which has 100 chunks");
+    let end = store.size() / 512;
+    let past =
+        |new| format!("new chunk {new} is past the end of the store, which has {end} whole chunks");
+    for (damage, text) in [
+        (Damage::Old(40, 100), format!("area 1, exception 8: {}", old(100))),
+        (Damage::Old(0, u64::MAX), format!("area 0, exception 0: {}", old(u64::MAX))),
+        (Damage::New(69, end), format!("area 2, exception 5: {}", past(end))),
+        (Damage::New(69, 1 << 56), format!("area 2, exception 5: {}", past(1 << 56))),
+        (Damage::New(7, 1), "area 0, exception 7: new chunk 1 is metadata of the store".into()),
+        (Damage::New(7, 34), "area 0, exception 7: new chunk 34 is metadata of the store".into()),
+        (
+            Damage::Old(50, store.exceptions[33].0),
+            format!(
+                "area 1, exception 18: old chunk {} is in area 1, exception 1 too",
+                store.exceptions[33].0
+            ),
+        ),
+        (
+            Damage::New(50, new),
+            format!("area 1, exception 18: new chunk {new} is in area 0, exception 20 too"),
+        ),
+    ] {
+        let said = said(&store, damage).unwrap_err();
+        assert!(said.contains(&text), "{damage:?}: {said}\nwanted {text}");
+    }
+}
+
+#[test]
+fn what_leads_out_is_an_error_before_the_first_run() {
+    let store = three_areas();
+    let file = file(&store);
+    Damage::Old(69, 100).put(&store, file.as_file(), 0);
+    let disk = Disk::open(file.path()).unwrap();
+    let header = Seen::Header { valid: 1, version: 1, chunk: 1 }.believe(disk.size).unwrap();
+    let mut runs = store::runs_by(&disk, 0..disk.size.0, &header, Bytes(store.device), 3);
+    runs.next().unwrap().unwrap_err();
+    assert!(runs.next().is_none(), "an error is the last that comes");
+}
+
+#[test]
+fn a_chunk_that_is_there_twice_is_found_by_any_number_of_passes() {
+    let store = three_areas();
+    for twice in [1, 33, 69] {
+        let file = file(&store);
+        let (old, _) = store.exceptions[0];
+        Damage::Old(twice, old).put(&store, file.as_file(), 0);
+        for kept in [1, 2, 3, 10, 100] {
+            let said = runs(&file, store.device, kept).unwrap_err();
+            assert!(
+                said.contains(&format!("old chunk {old} is in area 0, exception 0 too")),
+                "{said}"
+            );
+        }
+    }
+    // In the middle of a run, and more often than a pass keeps.
+    let mut store = Store::written(8, 600 * 4096, 0..20);
+    for _ in 0..7 {
+        store.write(11);
+    }
+    for kept in [1, 2, 3, 100] {
+        let said = runs(&file(&store), store.device, kept).unwrap_err();
+        assert!(
+            said.contains("area 0, exception 20: old chunk 11 is in area 0, exception 11 too"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_store_that_is_cut_anywhere_is_an_error_unless_nothing_is_missing() {
+    let store = three_areas();
+    let bytes = store.metadata_bytes();
+    let cut = (0..=store.size()).step_by(128).chain([store.size() - 1]);
+    for length in cut {
+        let said = said(&store, Damage::Length(length));
+        assert_eq!(said.is_ok(), length == store.size(), "{length}: {said:?}");
+        let naive = stores::read(&bytes[..length as usize], store.device);
+        assert_eq!(said.is_ok(), naive.is_ok(), "{length}: {naive:?}");
+    }
+}
+
+#[test]
+fn a_full_area_wants_the_next_whole() {
+    let mut store = Store::written(1, 64 * 512, 0..64);
+    assert_eq!(store.size(), (store.area_at(2)) + 512, "the next metadata ends the store");
+    assert_eq!(said(&store, Damage::Length(store.size())).unwrap().len(), 2);
+    for less in [1, 512] {
+        let said = said(&store, Damage::Length(store.size() - less)).unwrap_err();
+        assert!(said.contains("truncated: wanted area 2"), "{said}");
+    }
+    // With one exception less, nobody looks for it.
+    store.exceptions.pop();
+    assert_eq!(said(&store, Damage::Length(store.size())).unwrap().len(), 2);
+}
+
+#[test]
+fn exceptions_after_the_end_are_of_another_time() {
+    let mut store = three_areas();
+    let (before, _) = store.exceptions.split_at(40);
+    let mut before = before.to_vec();
+    let read = said(&store, Damage::New(40, 0)).unwrap();
+    assert_eq!(chunks(&read, 512, store.device), before.drain(..).collect());
+    // The same where a full area is followed by an empty one, which is followed by what was there before.
+    store.exceptions[32..].fill((99, 0));
+    let read = runs(&file(&store), store.device, 5).unwrap();
+    assert_eq!(chunks(&read, 512, store.device), store.exceptions[..32].iter().copied().collect());
+}
+
+#[test]
+fn a_header_that_no_kernel_uses_is_refused() {
+    let store = three_areas();
+    for damage in [
+        Damage::Magic(0x70416e54),
+        Damage::Invalid,
+        Damage::Version(0),
+        Damage::Version(2),
+        Damage::Chunk(0),
+        Damage::Chunk(3),
+        Damage::Chunk(1 << 22),
+        Damage::Chunk(u32::MAX),
+    ] {
+        said(&store, damage).unwrap_err();
+    }
+    assert_eq!(said(&store, Damage::Magic(0)), Ok(vec![]));
+}
+
+#[test]
+fn a_store_of_many_tib_is_read_by_what_it_holds() {
+    // 8 TiB in chunks of 512 bytes: the last exceptions lead to its end.
+    let mut store = Store::written(1, 8 << 40, [0, (8 << 31) - 1, 5]);
+    let whole = (8 << 40) / 512 - 1;
+    store.exceptions.push((7, whole));
+    let runs = runs(&file(&store), store.device, 2).unwrap();
+    assert_eq!(runs.len(), 4);
+    assert_eq!((runs[2].at, runs[2].from), (7 * 512, whole * 512));
+    assert_eq!(runs[3].at, (8 << 40) - 512);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_bits_that_flip_are_an_error_or_read_as_the_kernel_reads_them(
+        store in stores_of(2),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4),
+        kept in 1_usize..50,
+    ) {
+        // Header and metadata, where a flip means something; mostly where exceptions are.
+        let mut places: Vec<u64> = (0..16).collect();
+        for area in 0..store.areas() {
+            places.extend(store.area_at(area)..store.area_at(area) + store.chunk);
+        }
+        let file = file(&store);
+        let mut bytes = store.metadata_bytes();
+        for (index, bit) in flips {
+            let at = *index.get(&places);
+            bytes[at as usize] ^= 1 << bit;
+            file.as_file().write_all_at(&bytes[at as usize..][..1], at).unwrap();
+        }
+        let naive = stores::read(&bytes, store.device);
+        let ours = runs(&file, store.device, kept);
+        match (naive, ours) {
+            (Ok(naive), Ok(ours)) => {
+                // A flip in the header makes another chunk of it.
+                let chunk = u64::from(u32::from_le_bytes(bytes[12..16].try_into().unwrap())) * 512;
+                prop_assert_eq!(chunks(&ours, chunk, store.device), naive);
+            }
+            (naive, ours) => prop_assert_eq!(naive.is_ok(), ours.is_ok(), "{:?} {:?}", naive, ours),
         }
     }
 }

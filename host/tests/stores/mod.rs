@@ -20,7 +20,8 @@ pub(crate) struct Store {
     pub(crate) spare: u64,
     /// Old and new chunks, in the order in which they stand in the metadata.
     pub(crate) exceptions: Vec<(u64, u64)>,
-    next: u64,
+    /// The chunk that is free next.
+    pub(crate) next: u64,
 }
 
 impl Store {
