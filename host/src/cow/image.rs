@@ -100,7 +100,7 @@ impl Cow {
         let disk = Disk::open(path)?;
         let head = head(&disk, 0)?;
         let whole = 0..disk.size.0;
-        if let Some((content, state)) = uml(&head, path) {
+        if let Some((content, state)) = uml(&head, &disk) {
             return Ok(Self { disk, content, window: whole, is_inside: false, state });
         }
         if let Ok(seen @ exceptions::Seen::Header { .. }) = exceptions::Seen::parse(&head) {
@@ -211,9 +211,7 @@ impl Cow {
     pub fn runs(&self, device: Bytes) -> Result<Runs<'_>> {
         self.believe()?;
         if let Some(header) = self.uml() {
-            // The bitmap is read by `uml`, which is to come.
-            let _ = header;
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(super::uml::runs(&self.disk, &header));
         }
         Ok(match self.store() {
             Some(header) => store::runs(&self.disk, self.window(), &header, device),
@@ -270,13 +268,13 @@ impl fmt::Display for Format {
 }
 
 /// Returns what a file of user-mode Linux is; nothing for another.
-fn uml(head: &[u8], path: &Path) -> Option<(Content, State)> {
+fn uml(head: &[u8], disk: &Disk) -> Option<(Content, State)> {
     let believed = match uml_cow::Seen::parse(head) {
         Err(uml_cow::Problem::NotUmlCow) => return None,
         Err(problem) => Err(problem),
-        Ok(seen) => seen.believe().map(drop),
+        Ok(seen) => seen.believe().and_then(|header| super::uml::check(disk, &header)),
     };
-    let damaged = |problem| State::Damaged(format!("{} {problem}", path.display()));
+    let damaged = |problem| State::Damaged(format!("{} {problem}", disk.path.display()));
     Some((Content::Uml(head.to_vec()), believed.map_or_else(damaged, |()| State::Valid)))
 }
 

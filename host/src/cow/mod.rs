@@ -16,6 +16,7 @@ pub mod others;
 mod runs;
 pub mod store;
 mod transfer;
+mod uml;
 pub mod volatile;
 
 pub use backing::Backing;

@@ -27,6 +27,7 @@ pub struct Header<'a> {
     backing: &'a [u8],
     modified: u32,
     size: u64,
+    alignment: u32,
     bitmap: Range<u64>,
     data: u64,
 }
@@ -133,15 +134,16 @@ impl<'a> Seen<'a> {
         if u64::from(self.sector) != SECTOR {
             return Err(Problem::Sector(self.sector));
         }
-        if !self.alignment.is_power_of_two() || self.alignment > MAX_ALIGNMENT {
+        let is_aligned = u64::from(self.alignment) >= SECTOR && self.alignment <= MAX_ALIGNMENT;
+        if !self.alignment.is_power_of_two() || !is_aligned {
             return Err(Problem::Alignment(self.alignment));
         }
         if self.format != 0 {
             return Err(Problem::Format(self.format));
         }
         let (bitmap, data) = self.places().ok_or(Problem::Size(self.size))?;
-        let Self { version, modified, size, .. } = self;
-        Ok(Header { version, backing, modified, size, bitmap, data })
+        let Self { version, modified, size, alignment, .. } = self;
+        Ok(Header { version, backing, modified, size, alignment, bitmap, data })
     }
 
     /// Returns where the bitmap and the data are, if a file can be so long.
@@ -160,8 +162,7 @@ impl<'a> Seen<'a> {
         };
         let end = start.checked_add(length)?;
         let data = end.checked_next_multiple_of(alignment)?;
-        // Sectors are written whole, also the last.
-        let last = data.checked_add(self.size.checked_next_multiple_of(SECTOR)?)?;
+        let last = data.checked_add(self.size)?.checked_next_multiple_of(alignment)?;
         i64::try_from(last).ok().map(|_| (start..end, data))
     }
 }
@@ -223,5 +224,34 @@ impl<'a> Header<'a> {
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.data + self.size
+    }
+
+    /// Looks whether a file is as long as its header says, which shows most damages of the numbers that nothing else
+    /// depends on.
+    ///
+    /// The bitmap must be there, and of version 3 all of it, which is made as long as it will ever be. The last sector may
+    /// be whole, and a copy may have been filled up to the alignment.
+    ///
+    /// # Errors
+    /// [`Problem::ShortFile`], [`Problem::LongFile`].
+    pub fn fits(&self, file: u64) -> Result<(), Problem> {
+        self.reaches(file)?;
+        let wanted = self.end().next_multiple_of(u64::from(self.alignment));
+        if file > wanted { Err(Problem::LongFile { wanted, found: file }) } else { Ok(()) }
+    }
+
+    /// Looks whether a device has room for all that its header says; of its end nothing else can be said.
+    ///
+    /// # Errors
+    /// [`Problem::ShortFile`].
+    pub fn reaches(&self, device: u64) -> Result<(), Problem> {
+        let wanted = match self.version {
+            Version::V1(_) | Version::V2 => self.bitmap.end,
+            Version::V3 | Version::V3Unpacked => self.end(),
+        };
+        if device < wanted {
+            return Err(Problem::ShortFile { version: self.version, wanted, found: device });
+        }
+        Ok(())
     }
 }

@@ -24,7 +24,7 @@ pub enum Problem {
     EndlessPath,
     /// Sectors of another size than 512 bytes.
     Sector(u32),
-    /// The alignment is not a power of two that a page size could be.
+    /// The alignment is neither a page size nor a power of two below it, down to a sector.
     Alignment(u32),
     /// The format is another than the bitmap.
     Format(u32),
@@ -44,7 +44,7 @@ pub enum Problem {
         /// Bytes that it has.
         found: u64,
     },
-    /// The file is shorter than the header says.
+    /// The file is shorter than the header says that it must be.
     ShortFile {
         /// Which header it has.
         version: Version,
@@ -71,7 +71,10 @@ impl fmt::Display for Problem {
                 write!(f, "has sectors of {found} bytes; user-mode Linux knows 512 alone")
             }
             Self::Alignment(found) => {
-                write!(f, "has an alignment of {found}; it should be a power of two up to 65536")
+                write!(
+                    f,
+                    "has an alignment of {found}; it should be a power of two from 512 to 65536"
+                )
             }
             Self::Format(found) => {
                 write!(f, "has format {found}; 0, a bitmap, is the only one that is known")
