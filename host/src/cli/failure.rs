@@ -1,5 +1,6 @@
 //! How a failure is told: `ebbtide: …` with its causes, a hint, and the exit status.
 
+use super::printable::printable;
 use clap::error::ErrorKind;
 use ebbtide::{Error, error::RefusalKind};
 use std::{
@@ -25,7 +26,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 pub(crate) fn tell(error: &Error) {
     super::out::say(&error.chain());
     if let Some(hint) = error.hint() {
-        let _ = writeln!(io::stderr(), "hint: {hint}");
+        let _ = writeln!(io::stderr(), "hint: {}", printable(hint));
     }
 }
 

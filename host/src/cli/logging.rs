@@ -1,6 +1,7 @@
 //! The log, on standard error: what goes on with a consequence always, each file operation with `-v`, the rest as
 //! `RUST_LOG` says.
 
+use super::printable::printable;
 use env_logger::{Builder, Env};
 use std::io::Write;
 
@@ -10,7 +11,8 @@ pub(crate) fn init(verbose: bool) {
     Builder::from_env(Env::default().default_filter_or(level))
         .format(|buffer, record| {
             let level = record.level().as_str().to_lowercase();
-            writeln!(buffer, "ebbtide: {level}: {}", record.args())
+            let text = record.args().to_string();
+            writeln!(buffer, "ebbtide: {level}: {}", printable(&text))
         })
         .init();
 }

@@ -17,6 +17,7 @@ mod manual;
 mod out;
 mod outcome;
 mod pool;
+mod printable;
 mod progress;
 mod run;
 mod shown;

@@ -1,5 +1,6 @@
 //! What is printed. A reader that has gone away wants nothing more: that is no failure.
 
+use super::printable::printable;
 use ebbtide::{Error, Result};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -24,7 +25,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 /// Says something to the person, on standard error.
 pub(crate) fn say(sentence: &str) {
     // Nobody is left to be told that standard error is closed.
-    let _ = writeln!(io::stderr(), "ebbtide: {sentence}");
+    let _ = writeln!(io::stderr(), "ebbtide: {}", printable(sentence));
 }
 
 fn bytes(bytes: &[u8]) -> Result<()> {

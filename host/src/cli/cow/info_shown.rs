@@ -1,6 +1,6 @@
 //! A COW file as it is printed.
 
-use crate::cli::{human, table};
+use crate::cli::{human, printable::printable, table};
 use ebbtide::cow::{
     Cow, Format, State,
     backing::Mismatch,
@@ -11,12 +11,12 @@ use ebbtide::cow::{
 use ebbtide_format::units::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{os::unix::fs::MetadataExt as _, path::Path};
 
 /// A COW file; sizes in bytes.
 #[derive(Debug, Serialize)]
 pub(super) struct InfoShown {
-    file: PathBuf,
+    file: String,
     format: &'static str,
     version: Option<String>,
     inside: Option<RangeShown>,
@@ -58,7 +58,7 @@ struct RecordedShown {
 /// A backing, or why there is none.
 #[derive(Debug, Serialize)]
 struct BackingShown {
-    path: PathBuf,
+    path: String,
     fits: bool,
     problem: Option<String>,
     size: Option<u64>,
@@ -71,10 +71,10 @@ struct BackingShown {
 #[derive(Debug, Serialize)]
 struct MergeShown {
     state: &'static str,
-    cow: PathBuf,
+    cow: String,
     this: bool,
     at: Option<Timestamp>,
-    marker: PathBuf,
+    marker: String,
 }
 
 impl InfoShown {
@@ -93,7 +93,7 @@ impl InfoShown {
             State::Damaged(damage) => ("damaged", Some(damage.clone())),
         };
         Self {
-            file: cow.disk.path.clone(),
+            file: text(&cow.disk.path),
             format,
             version,
             inside: info.inside.clone().map(|range| RangeShown {
@@ -110,7 +110,7 @@ impl InfoShown {
             runs: info.held.map(|held| held.runs),
             in_use: info.user.as_ref().map(Into::into),
             recorded: info.recorded.as_ref().map(|recorded| RecordedShown {
-                path: recorded.backing.to_string_lossy().into(),
+                path: text(&recorded.backing),
                 size: recorded.size.0,
                 modified: time(recorded.modified.into()),
             }),
@@ -126,7 +126,7 @@ impl InfoShown {
             ("store", _) => "exception store of dm-snapshot".into(),
             _ => "exception store of dm-snapshot, kind N".into(),
         };
-        let mut fields = vec![("file", self.file.display().to_string()), ("format", format)];
+        let mut fields = vec![("file", self.file.clone()), ("format", format)];
         if let Some(RangeShown { start, length }) = self.inside {
             let at = format!("{} of a volatile disk, from byte {start} on", size(length));
             fields.push(("inside", at));
@@ -153,7 +153,7 @@ impl InfoShown {
             ));
         }
         fields.extend(self.in_use.as_ref().map(|user| ("used by", user.who.clone())));
-        printable(&table::fields(&fields))
+        printable(&table::fields(&fields)).into_owned()
     }
 
     fn state_text(&self) -> String {
@@ -190,14 +190,14 @@ impl BackingShown {
     fn text(&self) -> String {
         match &self.problem {
             Some(problem) => format!("does not fit: {problem}"),
-            None => format!("{}, {}, fits", self.path.display(), exact(self.size.unwrap_or(0))),
+            None => format!("{}, {}, fits", self.path, exact(self.size.unwrap_or(0))),
         }
     }
 }
 
 impl MergeShown {
     fn text(&self) -> String {
-        let cow = if self.this { "this COW file".into() } else { self.cow.display().to_string() };
+        let cow = if self.this { "this COW file".into() } else { self.cow.clone() };
         match self.at {
             Some(at) => format!("{cow} was merged in place at {}", human::time(at)),
             None => format!("{cow} is being merged in place, or was until it was cut off"),
@@ -225,7 +225,7 @@ impl From<&BackingInfo> for BackingShown {
         };
         let problem = found.map_or_else(|error| Some(error.chain()), mismatch).or(marker_problem);
         Self {
-            path: info.path.clone(),
+            path: text(&info.path),
             fits: problem.is_none(),
             problem,
             size: found.ok().map(|found| found.size.0),
@@ -241,7 +241,7 @@ fn merge(file: &std::path::Path, marker: &marker::Marker, this: bool) -> MergeSh
         marker::State::Merging => ("merging", None),
         marker::State::Merged { at, .. } => ("merged", Some(*at)),
     };
-    MergeShown { state, cow: marker.cow.path.clone(), this, at, marker: file.into() }
+    MergeShown { state, cow: text(&marker.cow.path), this, at, marker: text(file) }
 }
 
 fn mismatch(found: &BackingFound) -> Option<String> {
@@ -270,10 +270,7 @@ fn exact(bytes: u64) -> String {
     Bytes(bytes).to_string()
 }
 
-/// Returns text with what could steer a terminal written out: paths come from files of others.
-fn printable(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n';
-    text.chars()
-        .flat_map(|c| if steers(c) { c.escape_default().collect() } else { vec![c] })
-        .collect()
+/// Returns a path as text: JSON has no way to tell bytes that are no UTF-8.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into()
 }
