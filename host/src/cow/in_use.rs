@@ -190,7 +190,11 @@ fn lock(file: &File, from: i64, length: i64, kind: i32) -> nix::Result<()> {
 fn locked(file: &File, from: i64, length: i64, kind: i32) -> nix::Result<Option<i32>> {
     let mut asked = flock((from, length, kind));
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked))?;
-    Ok((i32::from(asked.l_type) != libc::F_UNLCK).then_some(asked.l_pid))
+    // A lock of all bytes to read is not one of QEMU's, though theirs are among them.
+    let is_for_qemu = from >= QEMU_DOES && asked.l_start < QEMU_DOES;
+    let is_free = i32::from(asked.l_type) == libc::F_UNLCK;
+    let is_reader = i32::from(asked.l_type) == libc::F_RDLCK && is_for_qemu;
+    Ok((!is_free && !is_reader).then_some(asked.l_pid))
 }
 
 /// Some network file systems have none.
