@@ -141,13 +141,9 @@ fn before(found: Option<&Marker>, cow: &Identity, backing: &Identity) -> Before 
 /// Returns whether a merge into what was known as `was` can be finished in what is known as `now`: it is the same, or
 /// was put back as it was.
 fn is_into(was: &Identity, now: &Identity) -> bool {
-    let is_one = match was.inode {
-        Some(_) => was.inode == now.inode,
-        None => now.inode.is_none() && was.path == now.path,
-    };
     let seconds = |time: Option<Timestamp>| time.map(|time| split(time).0);
     let is_put_back = was.modified.is_some() && seconds(was.modified) == seconds(now.modified);
-    was.size == now.size && (is_one || is_put_back)
+    was.size == now.size && (was.is_one(now) || is_put_back)
 }
 
 /// Returns what became of a backing that was known as `after`.
@@ -183,7 +179,7 @@ impl Observed {
             }
         }
         // What is merged now is not earlier any more.
-        earlier.retain(|earlier| earlier.cow.since(&self.cow) == Since::Another);
+        earlier.retain(|earlier| !earlier.cow.is_one(&self.cow));
         Marker {
             state: State::Merging,
             cow: self.cow.clone(),

@@ -67,12 +67,20 @@ impl Identity {
     /// Returns what a COW file that was known as `self` is now that it is known as `now`. The time of change does not
     /// count: a new name, another owner change nothing of what it holds.
     pub(crate) fn since(&self, now: &Self) -> Since {
-        let is_one = self.inode.is_some() && self.inode == now.inode;
-        if self.inode.is_none() != now.inode.is_none() || !is_one && self.path != now.path {
+        let is_of_one_kind = self.inode.is_none() == now.inode.is_none();
+        if !is_of_one_kind || !self.is_one(now) && self.path != now.path {
             return Since::Another;
         }
         let is_same = self.inode == now.inode && self.modified == now.modified;
         if is_same && self.size == now.size { Since::Same } else { Since::Written }
+    }
+
+    /// Returns whether it is the same inode, or the same device, whatever it holds.
+    pub(crate) fn is_one(&self, now: &Self) -> bool {
+        match self.inode {
+            Some(_) => self.inode == now.inode,
+            None => now.inode.is_none() && self.path == now.path,
+        }
     }
 
     /// Returns whether a backing that was known as `self` is surely what it was. Here the time of change counts: content
