@@ -14,7 +14,7 @@ use ebbtide::{
     file::{Progress, Unseen},
 };
 use ebbtide_format::units::Bytes;
-use merges::{Bench, MODIFIED, Of, old, set_time, times};
+use merges::{Bench, MODIFIED, Of, SIZE, old, set_time, times};
 use std::{
     fs::{self, File},
     os::unix::fs::{FileExt as _, MetadataExt as _, symlink},
@@ -174,8 +174,8 @@ fn a_merge_that_was_cut_off_is_finished_by_the_same_command() {
             for _ in 0..=cuts {
                 room.cut_off();
             }
-            let content = fs::read(&room.backing).unwrap();
-            assert!(content != old() && content != room.bench.merged(), "cut in the middle");
+            // Any part of it may be there.
+            write(&room.backing, &old()[SIZE as usize / 2..], SIZE / 2);
             if room.bench.of == Of::Uml {
                 assert_ne!(
                     times(&room.backing).0,
@@ -283,6 +283,7 @@ fn a_backing_that_was_put_back_in_the_middle_is_merged_into_and_another_is_not()
         room.bench.renew();
         room.cut_off();
         fs::remove_file(&room.backing).unwrap();
+        later();
         fs::write(&room.backing, old()).unwrap();
         room.is_refused(|| room.merge(), "is another");
         room.merge_by_force().unwrap();

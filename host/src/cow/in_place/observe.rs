@@ -86,13 +86,7 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         has_names: names > 1,
         force: options.force,
     };
-    // In the middle of a merge the backing has another time; the marker has noted the one that is its own.
-    let unfinished = found.as_ref().filter(|found| found.is_unfinished());
-    let own = unfinished.map_or(backing_now.modified, |found| found.backing.modified);
-    let time = own.map(|own| match &recorded {
-        Some(recorded) => times::recorded(recorded.modified, own),
-        None => own,
-    });
+    let time = time(found.as_ref(), &backing_now, recorded.map(|recorded| recorded.modified));
     let mismatch = mismatch.map(|mismatch| backing.refusal(cow, mismatch));
     Ok(Observed {
         seen,
@@ -136,6 +130,19 @@ fn before(found: Option<&Marker>, cow: &Identity, backing: &Identity) -> Before 
             since: touched(after, backing),
         },
     }
+}
+
+/// Returns the time of modification that the backing has in the end.
+fn time(found: Option<&Marker>, now: &Identity, recorded: Option<u32>) -> Option<Timestamp> {
+    let noted = found.and_then(|found| match &found.state {
+        // In the middle of a merge the backing has another.
+        State::Merging => found.backing.modified,
+        State::Merged { after, .. } => after.modified,
+    });
+    let is_unfinished = found.is_some_and(Marker::is_unfinished);
+    let own = if is_unfinished { noted } else { now.modified }?;
+    let known = [Some(own), noted].into_iter().flatten().collect::<Vec<_>>();
+    Some(recorded.map_or(own, |recorded| times::recorded(recorded, &known)))
 }
 
 /// Returns whether a merge into what was known as `was` can be finished in what is known as `now`: it is the same, or

@@ -15,17 +15,15 @@ use nix::{
 };
 use std::{io, os::unix::fs::MetadataExt as _};
 
-/// Returns the time of which a COW file has the low 32 bits of the seconds: `now` if it is that one, which has the part of
-/// a second too.
-pub(super) fn recorded(seconds: u32, now: Timestamp) -> Timestamp {
-    if has(now, seconds) {
-        return now;
-    }
-    Timestamp::from_second(i64::from(seconds)).unwrap_or(now)
+/// Returns the time of which a COW file has the low 32 bits of the seconds: one of those that are `known`, which have the
+/// rest of it, if it is one.
+pub(super) fn recorded(seconds: u32, known: &[Timestamp]) -> Timestamp {
+    let found = known.iter().copied().find(|time| has(*time, seconds));
+    found.unwrap_or_else(|| Timestamp::from_second(i64::from(seconds)).unwrap_or_default())
 }
 
 /// Returns whether these are the low 32 bits of its seconds, which is all that a COW file records.
-pub(super) fn has(time: Timestamp, seconds: u32) -> bool {
+fn has(time: Timestamp, seconds: u32) -> bool {
     split(time).0.rem_euclid(1 << 32) == i64::from(seconds)
 }
 
@@ -94,10 +92,10 @@ mod tests {
     #[test]
     fn a_recorded_time_is_the_low_half_of_the_seconds() {
         let of = |seconds| Timestamp::new(seconds, 5).unwrap();
-        assert_eq!(recorded(7, of(7)), of(7), "the part of a second is kept");
-        assert_eq!(recorded(7, of(7 + (1 << 32))), of(7 + (1 << 32)));
-        assert_eq!(recorded(7, of(8)), Timestamp::from_second(7).unwrap());
-        assert_eq!(recorded(u32::MAX, of(-1)), of(-1));
+        assert_eq!(recorded(7, &[of(8), of(7)]), of(7), "the part of a second is kept");
+        assert_eq!(recorded(7, &[of(7 + (1 << 32))]), of(7 + (1 << 32)));
+        assert_eq!(recorded(7, &[of(8)]), Timestamp::from_second(7).unwrap());
+        assert_eq!(recorded(u32::MAX, &[of(-1)]), of(-1));
     }
 
     #[test]

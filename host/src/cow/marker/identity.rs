@@ -23,6 +23,9 @@ pub struct Identity {
     /// The number of a file's inode; those past the half of the numbers are negative, for TOML has no others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<i64>,
+    /// When a file was made, where the file system says: inodes of files that are gone are given to others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
     /// When a file's content was last written to, as its inode says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modified: Option<Timestamp>,
@@ -52,13 +55,15 @@ impl Identity {
         if disk.kind == Kind::Device {
             // What /dev/mapper and /dev/disk link to has a name that is another in each boot.
             let path = text(&std::path::absolute(&disk.path)?);
-            return Ok(Self { path, size, inode: None, modified: None, changed: None });
+            let (inode, created, modified, changed) = (None, None, None, None);
+            return Ok(Self { path, size, inode, created, modified, changed });
         }
         let found = disk.file.metadata()?;
         Ok(Self {
             path: text(&std::fs::canonicalize(&disk.path)?),
             size: i64::try_from(found.len()).map_err(|_| io::ErrorKind::InvalidData)?,
             inode: Some(found.ino().cast_signed()),
+            created: found.created().ok().and_then(|time| Timestamp::try_from(time).ok()),
             modified: Some(time(found.mtime(), found.mtime_nsec())?),
             changed: Some(time(found.ctime(), found.ctime_nsec())?),
         })
@@ -71,14 +76,14 @@ impl Identity {
         if !is_of_one_kind || !self.is_one(now) && self.path != now.path {
             return Since::Another;
         }
-        let is_same = self.inode == now.inode && self.modified == now.modified;
+        let is_same = self.is_one(now) && self.modified == now.modified;
         if is_same && self.size == now.size { Since::Same } else { Since::Written }
     }
 
     /// Returns whether it is the same inode, or the same device, whatever it holds.
     pub(crate) fn is_one(&self, now: &Self) -> bool {
         match self.inode {
-            Some(_) => self.inode == now.inode,
+            Some(_) => (self.inode, self.created) == (now.inode, now.created),
             None => now.inode.is_none() && self.path == now.path,
         }
     }
@@ -134,6 +139,18 @@ mod tests {
         let third = dir.path().join("c");
         fs::write(&third, "one").unwrap();
         assert_eq!(was.since(&identity(&third)), Since::Another);
+    }
+
+    #[test]
+    fn an_inode_that_was_given_to_another_file_is_not_that_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one").unwrap();
+        let was = identity(&path);
+        std::thread::sleep(Duration::from_millis(20));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "one").unwrap();
+        assert!(!was.is_one(&identity(&path)));
     }
 
     #[test]

@@ -114,6 +114,7 @@ mod tests {
             path: format!("/srv/{name}").into(),
             size: 4096,
             inode: Some(-7),
+            created: None,
             modified: time,
             changed: time,
         }
