@@ -1,7 +1,7 @@
 //! Machines of user-mode Linux: files as disks and a folder go in, a kernel to talk to comes out.
 //!
 //! The root is the host's, read-only, so every program of the host is there, and as root. There is no
-//! udev: `/dev` is the kernel's own. A boot takes about two seconds.
+//! udev: `/dev` is the kernel's own, and dmsetup makes what it maps. A boot takes about two seconds.
 
 mod vm;
 
@@ -127,6 +127,7 @@ impl Uml {
         format!(
             "#!/bin/sh\n\
              export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+             export DM_DISABLE_UDEV=1\n\
              mount -t proc proc /proc\n\
              mount -t sysfs sys /sys\n\
              mount -t tmpfs run /run\n\

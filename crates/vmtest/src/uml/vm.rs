@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,8 @@ pub struct UmlVm {
     guest: Guest,
     log: Log,
     powered_on: Instant,
-    _dir: TempDir,
+    scripts: AtomicU32,
+    dir: TempDir,
 }
 
 impl UmlVm {
@@ -76,7 +78,8 @@ impl UmlVm {
         wire.follow(Line::Console(log.begin(0)?), console.0)?;
         wire.follow(Line::Channel, duplicate)?;
         let guest = Guest::on(Arc::clone(&wire), channel.0, log.path());
-        let mut vm = Self { process, kernel: None, wire, guest, log, powered_on, _dir: dir };
+        let scripts = AtomicU32::new(0);
+        let mut vm = Self { process, kernel: None, wire, guest, log, powered_on, scripts, dir };
         let ready = vm.guest.wait_until_ready();
         vm.kernel = vm.child();
         match ready {
@@ -106,7 +109,13 @@ impl UmlVm {
     /// # Errors
     /// `Command` when its status is not 0, and as for [`UmlVm::try_run`].
     pub fn run(&self, script: &str) -> Result<String> {
-        self.guest.run(script).map_err(|error| self.told(error))
+        let reply = self.try_run(script)?;
+        if reply.succeeded() {
+            return Ok(reply.text());
+        }
+        let (script, status, output) = (script.to_owned(), reply.status, reply.text());
+        let evidence = self.evidence();
+        Err(self.told(Error::Command { script, status, output, evidence }))
     }
 
     /// Runs a shell script in the guest and returns its status and output.
@@ -114,7 +123,16 @@ impl UmlVm {
     /// # Errors
     /// `Waited` when there is no answer in time, the kernel panics or the machine ends.
     pub fn try_run(&self, script: &str) -> Result<Reply> {
-        self.guest.try_run(script).map_err(|error| self.told(error))
+        // The terminal would lose some of a long one; the guest sees our folder as it sees all.
+        let number = self.scripts.fetch_add(1, Ordering::Relaxed);
+        let file = self.dir.path().join(format!("script{number}"));
+        std::fs::write(&file, script).map_err(Error::io("writing a script"))?;
+        let sent = self.guest.try_run(&format!("exec sh {}", file.display()));
+        sent.map_err(|error| self.told(error))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::new(&self.wire.lock().console, self.log.path().to_owned())
     }
 
     /// Keeps the log that an error names.
@@ -153,7 +171,7 @@ impl UmlVm {
             wanted: "the guest to power off".into(),
             ending,
             waited: deadline.waited(),
-            evidence: Evidence::new(&self.wire.lock().console, self.log.path().to_owned()),
+            evidence: self.evidence(),
         })
     }
 
@@ -181,9 +199,7 @@ impl Drop for UmlVm {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let console = &self.wire.lock().console;
-            let evidence = Evidence::new(console, self.log.path().to_owned());
-            eprintln!("console of user-mode Linux:\n{evidence}");
+            eprintln!("console of user-mode Linux:\n{}", self.evidence());
         }
     }
 }
