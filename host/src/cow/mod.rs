@@ -5,6 +5,7 @@
 //! with all of it. No kernel driver and no root is needed: bytes are read, and the format crate says what they mean.
 
 pub mod backing;
+pub mod create;
 mod disk;
 mod image;
 pub mod in_place;
@@ -13,6 +14,7 @@ pub mod info;
 mod instead;
 pub mod marker;
 pub mod others;
+mod recorded;
 mod runs;
 pub mod store;
 mod transfer;

@@ -11,7 +11,10 @@ use nix::{
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
+    },
     path::{Path, PathBuf},
 };
 
@@ -20,10 +23,7 @@ use std::{
 /// # Errors
 /// `AlreadyExists` when something has the name, also when it got it meanwhile.
 pub(crate) fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
+    let dir = directory(path);
     match unnamed(dir) {
         Ok(file) => {
             fill(&file)?;
@@ -60,16 +60,56 @@ fn name(file: &File, path: &Path) -> io::Result<()> {
 
 /// Makes the file beside its name, and renames it.
 fn named(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let (aside, file) = aside(path)?;
+    let made = fill(&file).and_then(|()| file.sync_all()).and_then(|()| rename(&aside, path));
+    made.inspect_err(|_| remove(&aside))
+}
+
+/// Makes a file beside another, with its rights, fills it, and renames it over that one. Durable when it returns; when it
+/// fails, and after a cut, the old one is there or the new one, whole.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn replace(
+    path: &Path,
+    old: &File,
+    fill: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let found = old.metadata()?;
+    let (aside, file) = aside(path)?;
+    let made = fill(&file).and_then(|()| {
+        let new = file.metadata()?;
+        if (found.uid(), found.gid()) != (new.uid(), new.gid()) {
+            fchown(&file, Some(found.uid()), Some(found.gid()))?;
+        }
+        file.set_permissions(found.permissions())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    });
+    made.inspect_err(|_| remove(&aside))?;
+    super::sync_names(directory(path))
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// Opens a new file beside a name, and returns what it is called.
+fn aside(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".aside-{}", uuid::Uuid::new_v4()));
     let aside = PathBuf::from(aside);
     let file = options().create_new(true).custom_flags(libc::O_CLOEXEC).open(&aside)?;
-    let made = fill(&file).and_then(|()| file.sync_all()).and_then(|()| rename(&aside, path));
-    made.inspect_err(|_| {
-        if let Err(error) = fs::remove_file(&aside) {
-            log::warn!("{} is left behind: {error}", aside.display());
-        }
-    })
+    Ok((aside, file))
+}
+
+fn remove(aside: &Path) {
+    if let Err(error) = fs::remove_file(aside) {
+        log::warn!("{} is left behind: {error}", aside.display());
+    }
 }
 
 /// Renames a file to a name that nothing has.
@@ -87,7 +127,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
+    use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
 
     /// Both ways to make it.
     type Make = fn(&Path, &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()>;
@@ -109,6 +149,25 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), b"half");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_is_replaced_when_the_new_one_is_whole_and_keeps_its_rights() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let old = File::open(&path).unwrap();
+        let fill = |mut out: &File| {
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+            out.write_all(b"new")
+        };
+        replace(&path, &old, fill).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o640);
+        replace(&path, &old, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

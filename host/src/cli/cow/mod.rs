@@ -1,5 +1,6 @@
 //! `ebbtide cow`: copy-on-write files. None of it needs a pool.
 
+mod create;
 mod info;
 mod info_shown;
 
@@ -11,10 +12,12 @@ use ebbtide::Result;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Info(info::Options),
+    Create(create::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Info(options) => info::run(context, options),
+        Verb::Create(options) => create::run(context, options),
     }
 }
