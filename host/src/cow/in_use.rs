@@ -83,7 +83,12 @@ pub fn hold(disk: &Disk, others: Others) -> Result<Held> {
         return busy(user);
     }
     if disk.kind == Kind::Device {
-        return Ok(Held { _device: claimed(disk)? });
+        let device = if others == Others::MayRead {
+            Some(claimed(disk).map_err(failed(disk))?)
+        } else {
+            None
+        };
+        return Ok(Held { _device: device });
     }
     for (from, length, kind) in others.locks() {
         match lock(&disk.file, *from, *length, *kind) {
@@ -108,9 +113,14 @@ pub fn hold(disk: &Disk, others: Others) -> Result<Held> {
 /// The kernel's.
 pub fn user(disk: &Disk, others: Others) -> Result<Option<User>> {
     if disk.kind == Kind::Device {
-        // Who opened it to write has it already, or is refused.
-        let is_ours = others == Others::MayNot;
-        return Ok((!is_ours && claimed(disk).is_err()).then(|| somebody(disk)));
+        return match (others, claimed(disk)) {
+            // Who opened it to write has it for itself already.
+            (Others::MayNot, _) | (_, Ok(_)) => Ok(None),
+            (_, Err(error)) if error.kind() == io::ErrorKind::ResourceBusy => {
+                Ok(Some(somebody(disk)))
+            }
+            (_, Err(error)) => Err(failed(disk)(error)),
+        };
     }
     for (from, length, kind) in others.tests() {
         match locked(&disk.file, *from, *length, *kind) {
@@ -203,12 +213,9 @@ const fn has_no_locks(errno: Errno) -> bool {
 }
 
 /// Opens a device once more, for ourselves alone.
-fn claimed(disk: &Disk) -> Result<Option<File>> {
+fn claimed(disk: &Disk) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    match options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK).open(&disk.path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) => Err(failed(disk)(error)),
-    }
+    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK).open(&disk.path)
 }
 
 fn failed(disk: &Disk) -> impl FnOnce(io::Error) -> Error {

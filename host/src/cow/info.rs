@@ -1,7 +1,7 @@
 //! All that can be told of a COW file, be it damaged or without its backing.
 
 use super::{
-    Backing, Cow, Disk, Format, Recorded, State,
+    Backing, Cow, Disk, Format, Kind, Recorded, State,
     backing::{self, Mismatch},
     in_use::{self, Others, User},
     marker::Marker,
@@ -118,15 +118,17 @@ fn held(cow: &Cow, device: Bytes) -> Result<Option<HeldRuns>> {
 fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
     let backing = Backing::open(cow, given)?;
     let recorded = cow.recorded();
+    let is_file = backing.disk.kind == Kind::File;
     let marker = backing.marker(cow).and_then(|found| match found {
         Some((file, marker)) => Ok(Some((file, marker.clone(), backing::is_of(&marker, cow)?))),
         None => Ok(None),
     });
     Ok(BackingFound {
         size: backing.size(),
-        modified: (backing.disk.kind == super::Kind::File).then_some(backing.disk.modified.0),
+        modified: is_file.then_some(backing.disk.modified.0),
         mismatch: recorded.and_then(|recorded| backing.mismatch(&recorded)),
-        user: user(&backing.disk, Others::MayNot),
+        // Of a device it is open to read, so only who has it for itself can be seen.
+        user: user(&backing.disk, if is_file { Others::MayNot } else { Others::MayRead }),
         marker,
     })
 }
