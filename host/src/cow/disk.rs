@@ -7,7 +7,7 @@ use crate::{
 use ebbtide_format::units::Bytes;
 use nix::libc;
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Seek as _, SeekFrom},
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -68,6 +68,14 @@ impl Disk {
         Self::opened(path, options.custom_flags(libc::O_NONBLOCK).open(path))
     }
 
+    /// Takes what is open already.
+    ///
+    /// # Errors
+    /// It is neither a file nor a block device.
+    pub(super) fn of(path: &Path, file: File) -> Result<Self> {
+        Self::opened(path, Ok(file))
+    }
+
     fn opened(path: &Path, opened: io::Result<File>) -> Result<Self> {
         let failed = || Error::doing(format!("open {}", path.display()));
         let file = opened.map_err(failed())?;
@@ -91,6 +99,31 @@ impl Disk {
             inode: (found.dev(), found.ino()),
             modified: (found.mtime(), nanoseconds),
         })
+    }
+
+    /// Returns whether what was looked at is this file, or this device by whatever name.
+    pub(super) fn is(&self, found: &Metadata) -> bool {
+        let device = || self.file.metadata().map(|disk| disk.rdev());
+        let is_device = found.file_type().is_block_device() && self.kind == Kind::Device;
+        (found.dev(), found.ino()) == self.inode
+            || is_device && device().is_ok_and(|device| device == found.rdev())
+    }
+
+    /// Asserts that a file is what it was when it was opened: not everybody locks what he writes to.
+    ///
+    /// # Errors
+    /// Somebody wrote to it. A device cannot tell.
+    pub(super) fn is_steady(&self) -> Result<()> {
+        let found = self
+            .file
+            .metadata()
+            .map_err(Error::doing(format_args!("look at {}", self.path.display())))?;
+        let time = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap_or_default());
+        if self.kind == Kind::Device || (found.len(), time) == (self.size.0, self.modified) {
+            return Ok(());
+        }
+        let text = format!("somebody writes to {}", self.path.display());
+        Err(Refusal::new(RefusalKind::Busy, text).hint("stop it, and merge again").into())
     }
 
     /// Returns whether two names are of one file, or of one device.

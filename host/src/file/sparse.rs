@@ -58,7 +58,7 @@ fn copy_data(
 }
 
 /// Returns the runs of blocks that are not zero.
-fn runs(piece: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn runs(piece: &[u8]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (index, block) in piece.chunks(BLOCK).enumerate() {
         if is_zero(block) {

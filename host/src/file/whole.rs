@@ -18,22 +18,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Makes a file that only its owner may read, and fills it. Durable when it returns; when it fails, nothing is there.
+/// Makes a file that only its owner may read, fills it, and returns what `fill` did. Durable when it returns; when it fails, nothing is there.
 ///
 /// # Errors
 /// `AlreadyExists` when something has the name, also when it got it meanwhile.
-pub(crate) fn make(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn make<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&File) -> Result<T, E>,
+) -> Result<T, E> {
     let dir = directory(path);
-    match unnamed(dir) {
+    let filled = match unnamed(dir) {
         Ok(file) => {
-            fill(&file)?;
+            let filled = fill(&file)?;
             file.sync_all()?;
             name(&file, path)?;
+            filled
         }
         Err(error) if cannot_be_unnamed(&error) => named(path, fill)?,
-        Err(error) => return Err(error),
-    }
-    super::sync_names(dir)
+        Err(error) => return Err(error.into()),
+    };
+    super::sync_names(dir)?;
+    Ok(filled)
 }
 
 fn options() -> OpenOptions {
@@ -59,9 +64,16 @@ fn name(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// Makes the file beside its name, and renames it.
-fn named(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+fn named<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&File) -> Result<T, E>,
+) -> Result<T, E> {
     let (aside, file) = aside(path)?;
-    let made = fill(&file).and_then(|()| file.sync_all()).and_then(|()| rename(&aside, path));
+    let made = fill(&file).and_then(|filled| {
+        file.sync_all()?;
+        rename(&aside, path)?;
+        Ok(filled)
+    });
     made.inspect_err(|_| remove(&aside))
 }
 

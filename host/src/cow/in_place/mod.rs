@@ -20,19 +20,12 @@ mod room;
 mod times;
 
 use super::{Cow, Disk, Done, Kind, Sharing, in_use, marker, transfer};
-use crate::{
-    Error, Result,
-    error::{Refusal, RefusalKind},
-    file::Progress,
-};
+use crate::{Error, Result, file::Progress};
 use decide::{Plan, decide};
 use jiff::Timestamp;
 use marker::State;
 use observe::Observed;
-use std::{
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -91,8 +84,8 @@ pub fn merge_in_place(options: &Options<'_>, progress: &mut dyn Progress) -> Res
     let _cow = in_use::hold(&cow.disk, in_use::Others::MayRead)?;
     let backing = observe::backing(&cow, options.backing)?;
     let _backing = in_use::hold(&backing.disk, in_use::Others::MayNot)?;
-    is_steady(&cow.disk)?;
-    is_steady(&backing.disk)?;
+    cow.disk.is_steady()?;
+    backing.disk.is_steady()?;
 
     let observed = observe::observe(&cow, &backing, options)?;
     let plan = decide(&observed.seen).map_err(|why| observed.about(&cow, &backing).refusal(why))?;
@@ -130,7 +123,7 @@ impl Job<'_> {
             times::unlike(backing, time)?;
         }
         let done = transfer(runs()?, &cow.disk, backing, sharing, wanted.whole, progress)?;
-        is_steady(&cow.disk)?;
+        cow.disk.is_steady()?;
         backing
             .file
             .sync_all()
@@ -153,16 +146,4 @@ impl Job<'_> {
         let at = Timestamp::now();
         Ok(State::Merged { at, after: observe::identity(self.backing)? })
     }
-}
-
-/// Asserts that a file is what it was when it was opened: not everybody locks what he writes to.
-fn is_steady(disk: &Disk) -> Result<()> {
-    let found =
-        disk.file.metadata().map_err(Error::doing(format!("look at {}", disk.path.display())))?;
-    let time = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap_or_default());
-    if disk.kind == Kind::Device || (found.len(), time) == (disk.size.0, disk.modified) {
-        return Ok(());
-    }
-    let text = format!("somebody writes to {}", disk.path.display());
-    Err(Refusal::new(RefusalKind::Busy, text).hint("stop it, and merge again").into())
 }

@@ -3,21 +3,23 @@
 //! They are written in the order of the device, and read in the order of the COW file: in a store, that is the order in
 //! which the chunks were first written to.
 
+use super::Zeros;
 use crate::{
     Error, Result,
     cow::{Disk, Run},
+    file::sparse,
 };
 use ebbtide_sys::writeback;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use std::os::unix::fs::FileExt as _;
+use std::{ops::Range, os::unix::fs::FileExt as _};
 
 /// How many bytes a batch has at most.
 const MOST: usize = 4 << 20;
 
 /// Pieces in the order of the device, and their content.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pieces: Vec<Piece>,
+pub(super) struct Batch<'a> {
+    pieces: Vec<Piece<'a>>,
     /// The content of all pieces, one after another.
     content: Vec<u8>,
     /// How much of it is used.
@@ -25,30 +27,26 @@ pub(super) struct Batch {
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Piece<'a> {
     run: Run,
-    /// Where its content is in the batch's.
-    start: usize,
+    from: &'a Disk,
+    /// Which part of the batch's content is its own.
+    content: Range<usize>,
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// Takes as much of a run as there is room for, and returns the rest.
-    pub(super) fn take(&mut self, run: Run) -> Option<Run> {
+    pub(super) fn take(&mut self, run: Run, from: &'a Disk) -> Option<Run> {
         let room = MOST - self.length;
         let length = usize::try_from(run.length).map_or(room, |length| length.min(room));
+        let taken = length as u64;
         if length > 0 {
-            let taken = Run { length: length as u64, ..run };
-            self.pieces.push(Piece { run: taken, start: self.length });
+            let content = self.length..self.length + length;
+            self.pieces.push(Piece { run: Run { length: taken, ..run }, from, content });
             self.length += length;
         }
-        let taken = length as u64;
         let left = run.length - taken;
         (left > 0).then(|| Run { at: run.at + taken, from: run.from + taken, length: left })
-    }
-
-    /// Returns how many bytes it has.
-    pub(super) const fn length(&self) -> u64 {
-        self.length as u64
     }
 
     /// Forgets its pieces.
@@ -58,50 +56,64 @@ impl Batch {
     }
 
     /// Reads all pieces.
-    pub(super) fn read(&mut self, from: &Disk) -> Result<()> {
+    pub(super) fn read(&mut self) -> Result<()> {
         if self.content.len() < self.length {
             self.content.resize(self.length, 0);
         }
         let mut order: Vec<_> = self.pieces.iter().collect();
-        order.sort_unstable_by_key(|piece| piece.run.from);
-        for piece in &order {
-            announce(from, piece.run);
-        }
-        for Piece { run: Run { from: at, length, .. }, start } in order {
-            let end = start + usize::try_from(*length).unwrap_or_default();
-            from.file.read_exact_at(&mut self.content[*start..end], *at).map_err(Error::doing(
-                format!("read {length} bytes of {} at {at}", from.path.display()),
-            ))?;
+        order.sort_unstable_by_key(|piece| (piece.from.inode, piece.run.from));
+        order.iter().for_each(|piece| piece.announce());
+        for piece in order {
+            piece.read(&mut self.content[piece.content.clone()])?;
         }
         Ok(())
     }
 
     /// Writes all pieces, those that touch each other together, and sets them on their way to the disk.
-    pub(super) fn write(&self, to: &Disk) -> Result<()> {
-        let mut content = &self.content[..self.length];
-        for chunk in self.pieces.chunk_by(|one, next| one.run.at + one.run.length == next.run.at) {
-            let at = chunk[0].run.at;
-            let length = chunk.iter().map(|piece| piece.run.length).sum::<u64>();
-            let (now, later) = content.split_at(usize::try_from(length).unwrap_or_default());
-            to.file.write_all_at(now, at).map_err(Error::doing(format!(
-                "write {length} bytes to {} at {at}",
-                to.path.display()
-            )))?;
-            content = later;
+    pub(super) fn write(&self, to: &Disk, zeros: Zeros) -> Result<()> {
+        for pieces in self.pieces.chunk_by(|one, next| one.run.range().end == next.run.at) {
+            let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { continue };
+            let content = &self.content[first.content.start..last.content.end];
+            write(content, to, first.run.at, zeros)?;
         }
-        if let (Some(first), Some(last)) = (self.pieces.first(), self.pieces.last()) {
-            let range = first.run.at..last.run.at + last.run.length;
-            if let Err(error) = writeback::start(&to.file, range) {
-                log::debug!("{} is written back later: {error}", to.path.display());
-            }
+        if let (Some(first), Some(last)) = (self.pieces.first(), self.pieces.last())
+            && let Err(error) = writeback::start(&to.file, first.run.at..last.run.range().end)
+        {
+            log::debug!("{} is written back later: {error}", to.path.display());
         }
         Ok(())
     }
 }
 
-/// Tells the kernel what will be read.
-fn announce(from: &Disk, run: Run) {
-    let (Ok(at), Ok(length)) = (i64::try_from(run.from), i64::try_from(run.length)) else { return };
-    // What cannot be read ahead is read when it is needed.
-    let _ = posix_fadvise(&from.file, at, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+impl Piece<'_> {
+    /// Tells the kernel that it will be read.
+    fn announce(&self) {
+        let number = |of: u64| i64::try_from(of).unwrap_or_default();
+        let (at, length) = (number(self.run.from), number(self.run.length));
+        let wanted = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
+        // What is not read ahead is read when it is needed.
+        let _ = posix_fadvise(&self.from.file, at, length, wanted);
+    }
+
+    fn read(&self, content: &mut [u8]) -> Result<()> {
+        let Self { run: Run { from: at, length, .. }, from, .. } = self;
+        let path = from.path.display();
+        from.file
+            .read_exact_at(content, *at)
+            .map_err(Error::doing(format_args!("read {length} bytes of {path} at {at}")))
+    }
+}
+
+/// Writes what touches each other.
+fn write(content: &[u8], to: &Disk, at: u64, zeros: Zeros) -> Result<()> {
+    let write = |content: &[u8], at| {
+        let doing = format_args!("write {} bytes to {} at {at}", content.len(), to.path.display());
+        to.file.write_all_at(content, at).map_err(Error::doing(doing))
+    };
+    match zeros {
+        Zeros::Written => write(content, at),
+        Zeros::LeftOut => sparse::runs(content)
+            .into_iter()
+            .try_for_each(|run| write(&content[run.clone()], at + run.start as u64)),
+    }
 }

@@ -1,7 +1,7 @@
 //! Runs that become extents which both files share.
 
 use super::{
-    Done, Sharing,
+    Done, Part, Sharing,
     split::{Parts, split},
 };
 use crate::{
@@ -9,55 +9,61 @@ use crate::{
     cow::{Disk, Kind, Run},
     file::cannot_share,
 };
+use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
 use nix::sys::statvfs::fstatvfs;
 
 /// Clones what it can.
 pub(super) struct Cloner<'a> {
-    from: &'a Disk,
     to: &'a Disk,
     /// The file system's block; none when nothing can be cloned.
     block: Option<u64>,
 }
 
 impl<'a> Cloner<'a> {
-    pub(super) fn new(from: &'a Disk, to: &'a Disk, how: Sharing) -> Result<Self> {
-        let files = from.kind == Kind::File && to.kind == Kind::File;
-        let block = if how == Sharing::WhereItCan && files { block(to)? } else { None };
-        Ok(Self { from, to, block })
+    pub(super) fn new(to: &'a Disk) -> Result<Self> {
+        Ok(Self { to, block: block(to)? })
     }
 
-    /// Clones the middle of a run, and returns what of it is to be copied.
-    pub(super) fn take(&mut self, run: Run, done: &mut Done) -> Result<[Option<Run>; 2]> {
-        let Some(block) = self.block else { return Ok([Some(run), None]) };
-        let ends =
-            run.at + run.length == self.to.size.0 && run.from + run.length == self.from.size.0;
-        let Parts { head, middle, tail } = split(run, block, ends);
-        let Some(middle) = middle else { return Ok([head, tail]) };
-        let Run { at, from, length } = middle;
-        match reflink::clone_range(&self.from.file, from, length, &self.to.file, at) {
+    /// Clones the middle of a part, and returns what of it is to be copied.
+    pub(super) fn take(&mut self, part: &Part<'_>, done: &mut Done) -> Result<[Option<Run>; 2]> {
+        let Part { run, from, sharing } = *part;
+        let all = [Some(run), None];
+        let Some(block) = self.block else { return Ok(all) };
+        if sharing == Sharing::Never || from.kind == Kind::Device {
+            return Ok(all);
+        }
+        let Parts { head, middle, tail } = split(run, block, from.size, self.to.size);
+        let Some(middle) = middle else { return Ok(all) };
+        match reflink::clone_range(&from.file, middle.from, middle.length, &self.to.file, middle.at)
+        {
             Ok(()) => {
                 done.clones += 1;
-                done.cloned.0 += length;
+                done.cloned.0 += middle.length;
                 Ok([head, tail])
             }
             Err(error) if cannot_share(&error) => {
-                log::debug!("{} is copied, not cloned: {error}", self.from.path.display());
+                log::debug!("{} is copied, not cloned: {error}", from.path.display());
                 self.block = None;
-                Ok([Some(run), None])
+                Ok(all)
             }
-            Err(error) => {
-                let (from_path, to) = (self.from.path.display(), self.to.path.display());
-                let doing =
-                    format!("clone {length} bytes of {from_path} at {from} to {to} at {at}");
-                Err(Error::doing(doing)(error))
-            }
+            Err(error) => Err(Error::doing(format!(
+                "clone {} of {} at {} to {} at {}",
+                Bytes(middle.length),
+                from.path.display(),
+                middle.from,
+                self.to.path.display(),
+                middle.at
+            ))(error)),
         }
     }
 }
 
-/// Returns the block that clones are whole multiples of.
-fn block(to: &Disk) -> Result<Option<u64>> {
+/// Returns the block that whatever is cloned is whole multiples of; none for a device.
+pub(in crate::cow) fn block(to: &Disk) -> Result<Option<u64>> {
+    if to.kind == Kind::Device {
+        return Ok(None);
+    }
     let doing = || format!("look at the file system of {}", to.path.display());
     let found = fstatvfs(&to.file).map_err(|errno| Error::doing(doing())(errno.into()))?;
     let block = found.fragment_size();

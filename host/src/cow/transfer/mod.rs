@@ -1,16 +1,18 @@
 //! What a COW file holds goes to where it belongs: into a file or a device that is there already.
 //!
-//! In: runs, the COW file they lie in, and the target. Out: a target with all of them, not yet synced, and how much was
-//! cloned and copied.
+//! In: runs, the files that they lie in, and the target. Out: a target with all of them, not yet synced, and how much was
+//! cloned and copied. Whole blocks are cloned where the file system can; two threads copy the rest, so that one batch is
+//! read while the one before it is written.
 
 mod batch;
 mod clone;
 mod copy;
-mod split;
+pub(super) mod split;
 
-use super::{Disk, Runs};
+use super::{Disk, Run, Runs};
 use crate::{Result, file::Progress};
 use clone::Cloner;
+pub(super) use clone::block;
 use copy::Copier;
 use ebbtide_format::units::Bytes;
 use std::thread;
@@ -23,6 +25,26 @@ pub enum Sharing {
     WhereItCan,
     /// Every byte is copied.
     Never,
+}
+
+/// What becomes of blocks of zeros that are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zeros {
+    /// They are written.
+    Written,
+    /// They are left out: the target has a hole there.
+    LeftOut,
+}
+
+/// A part of a target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Where it is to go, and where it is.
+    pub(super) run: Run,
+    /// What it is in.
+    pub(super) from: &'a Disk,
+    /// Whether it may be cloned.
+    pub(super) sharing: Sharing,
 }
 
 /// What was done.
@@ -53,20 +75,35 @@ pub fn transfer(
     runs: Runs<'_>,
     from: &Disk,
     to: &Disk,
-    how: Sharing,
+    sharing: Sharing,
     whole: Bytes,
     progress: &mut dyn Progress,
 ) -> Result<Done> {
+    let parts = runs.map(|run| Ok(Part { run: run?, from, sharing }));
+    bring(parts, to, Zeros::Written, |done, _| progress.bytes(done.bytes(), whole))
+}
+
+/// Brings parts to `to`, in their order. `moved` hears of each what is done with it. Syncs nothing.
+///
+/// # Errors
+/// As [`transfer`].
+pub(super) fn bring<'a>(
+    parts: impl Iterator<Item = Result<Part<'a>>>,
+    to: &'a Disk,
+    zeros: Zeros,
+    mut moved: impl FnMut(&Done, &Part<'a>),
+) -> Result<Done> {
     thread::scope(|scope| {
-        let mut cloner = Cloner::new(from, to, how)?;
-        let mut copier = Copier::new(scope, from, to);
+        let mut cloner = Cloner::new(to)?;
+        let mut copier = Copier::new(scope, to, zeros);
         let mut done = Done::default();
-        for run in runs {
-            for part in cloner.take(run?, &mut done)?.into_iter().flatten() {
-                copier.take(part)?;
-                done.copied.0 += part.length;
+        for part in parts {
+            let part = part?;
+            for run in cloner.take(&part, &mut done)?.into_iter().flatten() {
+                copier.take(run, part.from)?;
+                done.copied.0 += run.length;
             }
-            progress.bytes(done.bytes(), whole);
+            moved(&done, &part);
         }
         copier.end()?;
         Ok(done)
