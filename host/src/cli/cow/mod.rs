@@ -1,8 +1,10 @@
 //! `ebbtide cow`: copy-on-write files. None of it needs a pool.
 
 mod create;
+mod in_place;
 mod info;
 mod info_shown;
+mod merge;
 
 use super::Context;
 use clap::Subcommand;
@@ -13,11 +15,13 @@ use ebbtide::Result;
 pub(crate) enum Verb {
     Info(info::Options),
     Create(create::Options),
+    Merge(merge::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Info(options) => info::run(context, options),
         Verb::Create(options) => create::run(context, options),
+        Verb::Merge(options) => merge::run(context, options),
     }
 }

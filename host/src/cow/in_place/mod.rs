@@ -63,6 +63,8 @@ pub enum Outcome {
 pub struct Merged {
     /// The backing.
     pub backing: PathBuf,
+    /// When it ended.
+    pub at: Timestamp,
     /// Whether a merge was finished that had been cut off.
     pub is_again: bool,
     /// What was cloned and copied.
@@ -131,19 +133,16 @@ impl Job<'_> {
         if let Some(time) = time {
             times::restore(backing, time)?;
         }
-        marker.state = self.merged()?;
+        let at = Timestamp::now();
+        marker.state = State::Merged { at, after: observe::identity(backing)? };
         marker.write(file)?;
         Ok(Merged {
             backing: backing.path.clone(),
+            at,
             is_again: plan == Plan::Again,
             done,
             others: observed.others.clone(),
             marker: file.clone(),
         })
-    }
-
-    fn merged(&self) -> Result<State> {
-        let at = Timestamp::now();
-        Ok(State::Merged { at, after: observe::identity(self.backing)? })
     }
 }

@@ -1,0 +1,91 @@
+//! `ebbtide cow merge --in-place`: what came of it, as it is printed.
+
+use crate::cli::{Context, human, out, printable::printable, progress::Bar};
+use ebbtide::{
+    Result,
+    cow::in_place::{self, Merged, Outcome},
+};
+use ebbtide_format::units::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A merge in place, be it one that was done before.
+#[derive(Debug, Serialize)]
+struct Shown {
+    cow: PathBuf,
+    backing: PathBuf,
+    /// `merged`, or `already` when nothing was left to do.
+    outcome: &'static str,
+    /// When the merge ended.
+    at: Timestamp,
+    /// Whether it was finished after a cut.
+    finished: bool,
+    /// Bytes.
+    cloned: u64,
+    /// Bytes.
+    copied: u64,
+    /// COW files that are worthless now.
+    given_up: Vec<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, wanted: &in_place::Options<'_>) -> Result<()> {
+    let mut bar = Bar::new(format!("merge {}", wanted.cow.display()));
+    let outcome = in_place::merge_in_place(wanted, &mut bar)?;
+    drop(bar);
+    if context.json {
+        return out::json(&Shown::new(wanted.cow.into(), outcome));
+    }
+    out::line(&printable(&sentence(wanted.cow, &outcome)))?;
+    if let Outcome::Merged(Merged { others, .. }) = &outcome {
+        others.iter().for_each(|other| out::say(&format!("{} is worthless now", other.display())));
+    }
+    Ok(())
+}
+
+fn sentence(cow: &Path, outcome: &Outcome) -> String {
+    let cow = cow.display();
+    match outcome {
+        Outcome::Already { backing, at } => {
+            let (backing, at) = (backing.display(), human::time(*at));
+            format!("{cow} was merged into {backing} at {at}; nothing to do")
+        }
+        Outcome::Merged(Merged { backing, is_again, done, .. }) => {
+            let did = if *is_again { "finished what was cut off: " } else { "" };
+            let how = match (done.cloned, done.copied) {
+                (Bytes(0), _) => String::new(),
+                (_, Bytes(0)) => ", cloned".into(),
+                (cloned, _) => format!(", {} of it cloned", human::size(cloned)),
+            };
+            let (whole, backing) = (human::size(done.bytes()), backing.display());
+            format!("{cow}: {did}{whole} merged into {backing}{how}")
+        }
+    }
+}
+
+impl Shown {
+    fn new(cow: PathBuf, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Already { backing, at } => Self {
+                cow,
+                backing,
+                outcome: "already",
+                at,
+                finished: false,
+                cloned: 0,
+                copied: 0,
+                given_up: Vec::new(),
+            },
+            Outcome::Merged(merged) => Self {
+                cow,
+                backing: merged.backing,
+                outcome: "merged",
+                at: merged.at,
+                finished: merged.is_again,
+                cloned: merged.done.cloned.0,
+                copied: merged.done.copied.0,
+                given_up: merged.others,
+            },
+        }
+    }
+}
