@@ -2,12 +2,14 @@
 
 use super::{
     Problem, Seen, Version,
-    layout::{ByteOrder, Layout, MAGIC},
+    layout::{Layout, MAGIC},
 };
-use crate::units::{Bytes, SECTOR};
+use crate::units::Bytes;
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
 
+/// What one bit stands for, and what a disk writes at once.
+const SECTOR_SIZE: u32 = 512;
 /// What bitmap and data of a new file are aligned to.
 const ALIGNMENT: u32 = 4096;
 
@@ -19,14 +21,13 @@ const ALIGNMENT: u32 = 4096;
 pub fn head(backing: &[u8], modified: u32, size: Bytes) -> Result<Vec<u8>, Problem> {
     let layout = Version::V3.layout();
     let mut head = vec![0; layout.end];
-    let numbers = [MAGIC, 3, modified];
-    for (place, number) in head.chunks_exact_mut(4).zip(numbers) {
-        place.copy_from_slice(&ByteOrder::Big.bytes(number));
-    }
-    head[layout.size..layout.size + 8].copy_from_slice(&size.0.to_be_bytes());
-    let sizes = SECTOR.to_be_bytes();
-    head[layout.sector..layout.sector + 4].copy_from_slice(&sizes[4..]);
-    head[layout.sector + 4..layout.sector + 8].copy_from_slice(&ALIGNMENT.to_be_bytes());
+    let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &MAGIC.to_be_bytes());
+    put(4, &3_u32.to_be_bytes());
+    put(layout.modified, &modified.to_be_bytes());
+    put(layout.size, &size.0.to_be_bytes());
+    put(layout.sector, &SECTOR_SIZE.to_be_bytes());
+    put(layout.sector + 4, &ALIGNMENT.to_be_bytes());
     put_path(&mut head, &layout.path, backing)?;
     Seen::parse(&head)?.believe()?;
     Ok(head)
@@ -43,22 +44,39 @@ pub fn relocated(
     modified: u32,
 ) -> Result<Vec<(u64, Vec<u8>)>, Problem> {
     let seen = Seen::parse(head)?;
-    seen.believe()?;
+    let known = seen.believe()?.backing().len();
     let Layout { order, modified: at, path, end, .. } = seen.version().layout();
     let old = &head[..end];
     let mut new = old.to_vec();
+    // What follows the path is whatever the writer had in its memory.
+    new[path.start..path.start + known].fill(0);
     put_path(&mut new, &path, backing)?;
     new[at..at + 4].copy_from_slice(&order.bytes(modified));
-    let mut writes = Vec::new();
-    for field in [path, at..at + 4] {
-        let differs = |byte: &usize| old[*byte] != new[*byte];
-        if let (Some(first), Some(last)) =
-            (field.clone().find(differs), field.clone().rev().find(differs))
-        {
-            writes.push((first as u64, new[first..=last].to_vec()));
+    let fields = [path, at..at + 4];
+    let differing =
+        fields.map(|field| differing(&old[field.clone()], &new[field.clone()], field.start));
+    let spans = match differing {
+        // Written at once, there is the old header or the new one after a power cut.
+        [Some(one), Some(other)] if sector(&one) == sector(&other) => {
+            [Some(one.start.min(other.start)..one.end.max(other.end)), None]
         }
-    }
-    Ok(writes)
+        spans => spans,
+    };
+    let spans = spans.into_iter().flatten();
+    Ok(spans.map(|span| (span.start as u64, new[span].to_vec())).collect())
+}
+
+/// Returns the sector in which bytes begin.
+const fn sector(bytes: &Range<usize>) -> usize {
+    bytes.start / SECTOR_SIZE as usize
+}
+
+/// Returns where two slices differ, as offsets from `start`.
+fn differing(old: &[u8], new: &[u8], start: usize) -> Option<Range<usize>> {
+    let differs = |(old, new): (&u8, &u8)| old != new;
+    let first = old.iter().zip(new).position(differs)?;
+    let last = old.iter().zip(new).rposition(differs)?;
+    Some(start + first..start + last + 1)
 }
 
 /// Puts a path in its field; what is left of the field is zeros.
@@ -72,7 +90,7 @@ fn put_path(head: &mut [u8], field: &Range<usize>, path: &[u8]) -> Result<(), Pr
         return Err(Problem::LongPath { room, found: path.len() });
     }
     let place = &mut head[field.clone()];
-    place.fill(0);
     place[..path.len()].copy_from_slice(path);
+    place[path.len()] = 0;
     Ok(())
 }

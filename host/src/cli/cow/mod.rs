@@ -5,6 +5,7 @@ mod in_place;
 mod info;
 mod info_shown;
 mod merge;
+mod relocate;
 
 use super::Context;
 use clap::Subcommand;
@@ -16,6 +17,8 @@ pub(crate) enum Verb {
     Info(info::Options),
     Create(create::Options),
     Merge(merge::Options),
+    #[command(name = "move")]
+    Move(relocate::Options),
 }
 
 pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
@@ -23,5 +26,6 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Info(options) => info::run(context, options),
         Verb::Create(options) => create::run(context, options),
         Verb::Merge(options) => merge::run(context, options),
+        Verb::Move(options) => relocate::run(context, options),
     }
 }

@@ -17,7 +17,7 @@ mod decide;
 mod observe;
 mod refuse;
 mod room;
-mod times;
+pub(super) mod times;
 
 use super::{Cow, Disk, Done, Kind, Sharing, in_use, marker, transfer};
 use crate::{Error, Result, file::Progress};

@@ -65,7 +65,7 @@ pub(super) fn unlike(backing: &Disk, wanted: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// The kernel's; another time is read than was set.
-pub(super) fn restore(backing: &Disk, wanted: Timestamp) -> Result<()> {
+pub(in crate::cow) fn restore(backing: &Disk, wanted: Timestamp) -> Result<()> {
     let (seconds, nanoseconds) = split(wanted);
     let doing = || format!("set the time of {} back to {wanted}", backing.path.display());
     set(backing, seconds, nanoseconds).map_err(Error::doing(doing()))?;
