@@ -51,8 +51,8 @@ fn user_mode_linux_is_named_while_it_has_the_files_and_gets_none_that_we_hold() 
     assert!(matches!(&refused, Error::Refused(why) if why.kind == RefusalKind::Busy), "{refused}");
     let said = info(&cow);
     let who = format!("linux.uml (process {})", vm.pid()?);
-    assert!(said.contains(&format!("used by:      {who}")), "{said}");
-    assert!(said.contains(&format!("{who} (the backing)")), "{said}");
+    assert!(said.contains(&format!("in use:       by {who}\n")), "{said}");
+    assert!(said.contains(&format!("its user:     {who}\n")), "{said}");
     drop((of_cow, of_backing));
     vm.power_off()?;
 

@@ -64,6 +64,8 @@ pub struct BackingFound {
     pub modified: Option<i64>,
     /// Why it is not the one that was written over.
     pub mismatch: Option<Mismatch>,
+    /// What a store holds that it has no place for.
+    pub beyond: Option<String>,
     /// Who uses it.
     pub user: Option<User>,
     /// The marker of a merge in place into it, where that lies, and whether it is a merge of this COW file as it is.
@@ -76,30 +78,48 @@ pub struct BackingFound {
 /// The COW file cannot be read.
 pub fn info(cow: &Cow, given: Option<&Path>) -> Result<Info> {
     let recorded = cow.recorded();
-    let place = given.map(Path::to_path_buf);
-    let place = place.or_else(|| Some(recorded.as_ref()?.backing.clone()));
-    let backing = place.map(|path| BackingInfo { path, found: look(cow, given) });
-    let size = match (&recorded, &backing) {
-        (Some(recorded), _) => Some(recorded.size),
-        (None, Some(BackingInfo { found: Ok(found), .. })) => Some(found.size),
-        _ => None,
+    let place = match &recorded {
+        Some(recorded) => Some(given.unwrap_or(&recorded.backing)),
+        // Of one of user-mode Linux that is so damaged, nothing can be told.
+        None => given.filter(|_| !matches!(cow.format(), Format::Uml(_))),
     };
-    let (held, state) = match held(cow, size.unwrap_or(LARGEST)) {
-        Ok(held) => (held, cow.state().clone()),
-        // A read that fails is no damage.
-        Err(error @ Error::Failed { .. }) => return Err(error),
-        Err(error) => (None, State::Damaged(error.chain())),
+    let place = place.map(Path::to_path_buf);
+    let mut backing = place.map(|path| BackingInfo { path, found: look(cow, given) });
+    let found = backing.as_mut().and_then(|backing| backing.found.as_mut().ok());
+    let device = match (&recorded, &found) {
+        (Some(recorded), _) => Some(recorded.size),
+        (None, found) => found.as_ref().filter(|_| cow.store().is_some()).map(|found| found.size),
+    };
+    let (held, state, device) = match (told(cow, device)?, found) {
+        // Too small a backing is no fault of the store.
+        ((_, State::Damaged(beyond)), Some(found)) if recorded.is_none() && device.is_some() => {
+            let (held, state) = told(cow, None)?;
+            let is_fault = state == State::Valid;
+            found.beyond = is_fault.then_some(beyond);
+            (held, state, device.filter(|_| !is_fault))
+        }
+        ((held, state), _) => (held, state, device),
     };
     Ok(Info {
         format: cow.format(),
         state,
         inside: cow.is_inside().then(|| cow.window()),
         recorded,
-        device: size,
+        device,
         held,
         user: user(&cow.disk, Others::MayRead),
         backing,
     })
+}
+
+/// Counts what it holds of a device of this size, or of one of any size, and says whether that could be told.
+fn told(cow: &Cow, device: Option<Bytes>) -> Result<(Option<HeldRuns>, State)> {
+    match held(cow, device.unwrap_or(LARGEST)) {
+        Ok(held) => Ok((held, cow.state().clone())),
+        // A read that fails is no damage.
+        Err(error @ Error::Failed { .. }) => Err(error),
+        Err(error) => Ok((None, State::Damaged(error.chain()))),
+    }
 }
 
 /// Counts what it holds; nothing when that cannot be told.
@@ -126,6 +146,7 @@ fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
     Ok(BackingFound {
         size: backing.size(),
         modified: is_file.then_some(backing.disk.modified.0),
+        beyond: None,
         mismatch: recorded.and_then(|recorded| backing.mismatch(&recorded)),
         // Of a device it is open to read, so only who has it for itself can be seen.
         user: user(&backing.disk, if is_file { Others::MayNot } else { Others::MayRead }),

@@ -81,7 +81,9 @@ impl InfoShown {
     /// Returns what is shown of a COW file.
     pub(super) fn new(cow: &Cow, info: &Info) -> Self {
         let (format, version, unit) = match info.format {
-            Format::Uml(version) => ("uml", version.map(|version| version.to_string()), Some(512)),
+            Format::Uml(version) => {
+                ("uml", version.map(|version| version.to_string()), version.map(|_| 512))
+            }
             Format::Store { chunk } => ("store", None, chunk.map(|chunk| chunk.0)),
             Format::Transient => ("transient-store", None, None),
         };
@@ -132,27 +134,20 @@ impl InfoShown {
             fields.push(("inside", at));
         }
         fields.push(("state", self.state_text()));
-        let takes = format!("{}, {} allocated", size(self.length), size(self.allocated));
+        let takes = format!("{}, {} allocated", exact(self.length), size(self.allocated));
         fields.push(("length", takes));
-        fields.extend(self.device.map(|device| ("device", size(device))));
+        fields.extend(self.device.map(|device| ("device", exact(device))));
         let unit = if self.format == "uml" { "sector" } else { "chunk" };
         fields.extend(self.unit.map(|bytes| (unit, size(bytes))));
         fields.extend(self.changed_text().map(|text| ("changed", text)));
-        if let Some(recorded) = &self.recorded {
-            fields.push(("written over", recorded.text()));
-        }
+        fields.extend(self.in_use.as_ref().map(|user| ("in use", format!("by {}", user.who))));
+        fields.extend(self.recorded.as_ref().map(|recorded| ("written over", recorded.text())));
+        fields.push(("backing", self.backing_text()));
         if let Some(backing) = &self.backing {
-            fields.push(("backing", backing.text()));
-            let used = backing.in_use.as_ref();
-            fields.extend(used.map(|user| ("used by", format!("{} (the backing)", user.who))));
+            let user = backing.in_use.as_ref();
+            fields.extend(user.map(|user| ("its user", user.who.clone())));
             fields.extend(backing.merge.as_ref().map(|merge| ("merge", merge.text())));
-        } else {
-            fields.push((
-                "backing",
-                "not known: a store does not name it; give --backing FILE".into(),
-            ));
         }
-        fields.extend(self.in_use.as_ref().map(|user| ("used by", user.who.clone())));
         printable(&table::fields(&fields)).into_owned()
     }
 
@@ -176,6 +171,16 @@ impl InfoShown {
         };
         let noun = if runs == 1 { "run" } else { "runs" };
         Some(format!("{} in {runs} {noun}{most}", size(changed)))
+    }
+}
+
+impl InfoShown {
+    fn backing_text(&self) -> String {
+        match &self.backing {
+            Some(backing) => backing.text(),
+            None if self.format == "uml" => "not known".into(),
+            None => "not known: a store does not name it; give --backing FILE".into(),
+        }
     }
 }
 
@@ -245,7 +250,8 @@ fn merge(file: &std::path::Path, marker: &marker::Marker, this: bool) -> MergeSh
 }
 
 fn mismatch(found: &BackingFound) -> Option<String> {
-    Some(match found.mismatch? {
+    let Some(mismatch) = found.mismatch else { return found.beyond.clone() };
+    Some(match mismatch {
         Mismatch::Size { wanted, found } => {
             format!("wanted {}; it has {}", exact(wanted.0), exact(found.0))
         }
