@@ -6,9 +6,11 @@
 mod anatomy;
 mod boot;
 mod chunk;
+mod cow;
 mod guest;
 mod host;
 mod mounts;
+mod programs;
 mod report;
 mod root;
 mod sample;
@@ -48,12 +50,14 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "chunk" => chunk::main(rounds),
         "mounts" => mounts::main(rounds),
         "host" => host::main(rounds),
+        "cow" => cow::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
             boot::main(rounds)?;
             mounts::main(rounds)?;
             host::main(rounds)?;
+            cow::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),

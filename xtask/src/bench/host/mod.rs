@@ -8,22 +8,15 @@ mod figures;
 mod file_system;
 mod tables;
 
-use std::path::PathBuf;
-
 use self::figures::Figures;
 use self::file_system::{FileSystem, KINDS};
+use super::programs::Programs;
 use super::report::Report;
 use crate::failure::{Context, Failure, Result};
-use crate::{process, workspace};
+use crate::process;
 
 /// Rounds of each shape and each file system.
 const ROUNDS: usize = 5;
-
-/// What is measured, built.
-struct Programs {
-    versions: PathBuf,
-    ebbtide: PathBuf,
-}
 
 /// Runs the benchmark.
 pub(super) fn main(rounds: Option<usize>) -> Result<()> {
@@ -33,15 +26,14 @@ pub(super) fn main(rounds: Option<usize>) -> Result<()> {
         ));
     }
     let rounds = rounds.unwrap_or(ROUNDS).to_string();
-    let programs = build()?;
+    let programs = Programs::build("versions")?;
     let mut report = Report::new("host");
     report.say(format!("Medians (smallest–largest) of rounds of each shape: {rounds}. Ours and the plain protocol in turn, in ms."));
     report.say("");
     for kind in KINDS {
         report.say(format!("== {kind}"));
         report.say("");
-        let [versions, ebbtide] =
-            [&programs.versions, &programs.ebbtide].map(|path| path.as_os_str());
+        let [versions, ebbtide] = [&programs.bench, &programs.ebbtide].map(|path| path.as_os_str());
         let run = |verb: &str, words: &[&std::ffi::OsStr]| {
             let system = FileSystem::make(kind)?;
             let mut all = vec![versions, verb.as_ref(), system.mounted().as_os_str()];
@@ -64,7 +56,7 @@ fn count(kind: &'static str, programs: &Programs) -> Result<Vec<calls::Operation
         strace,
         option,
         trace.as_os_str(),
-        programs.versions.as_os_str(),
+        programs.bench.as_os_str(),
         "calls".as_ref(),
         system.mounted().as_os_str(),
     ];
@@ -76,41 +68,4 @@ fn count(kind: &'static str, programs: &Programs) -> Result<Vec<calls::Operation
         return Err(Failure::new(format!("{} has no marks", trace.display())));
     }
     Ok(found)
-}
-
-/// Builds the program that measures and the command line, with the profile of the host.
-fn build() -> Result<Programs> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--quiet", "--profile", "host", "--package", "ebbtide"]);
-    cargo.args(["--bin", "ebbtide", "--bench", "versions", "--message-format", "json"]);
-    let built = process::output(&mut cargo)?;
-    let program = |name: &str| {
-        executable(&built, name)
-            .ok_or_else(|| Failure::new(format!("cargo does not say where it built {name}")))
-    };
-    Ok(Programs { versions: program("versions")?, ebbtide: program("ebbtide")? })
-}
-
-/// Returns the program of that name in cargo's messages.
-fn executable(messages: &str, name: &str) -> Option<PathBuf> {
-    let of = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let named = message.get("target")?.get("name")? == name;
-        message.get("executable")?.as_str().filter(|_| named).map(PathBuf::from)
-    };
-    messages.lines().find_map(of)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_program_among_libraries_of_that_name() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"ebbtide"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"ebbtide"},"executable":"/t/host/ebbtide"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages, "ebbtide"), Some("/t/host/ebbtide".into()));
-        assert_eq!(executable(messages, "versions"), None);
-    }
 }
