@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 use crate::size::Size;
 pub use vm::UmlVm;
 
-/// What the guest's programs do without: the kernel keeps no registers of theirs but those of SSE, since
-/// its writing back of more fails where they have more room than it knows.
-const WITHOUT: &str = "-XSAVE,-XSAVEC,-AVX,-AVX2,-AVX512F,-AVX512VL";
+/// What the C library of the guest's programs does without: the kernel keeps no registers but those of SSE, since
+/// writing back more fails where there are more than it knows of. Others would lose halves at page faults.
+const WITHOUT: &str =
+    "-XSAVE,-XSAVEC,-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER";
 
 /// A machine of user-mode Linux that can be started.
 #[derive(Debug, Clone)]
