@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use serde::Deserialize;
 
@@ -25,6 +26,9 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What libFuzzer says before the path of an input that it keeps.
 const KEPT: &str = "Test unit written to ";
+
+/// How many targets run at once, as the test machines do.
+const AT_ONCE: usize = 2;
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -60,7 +64,17 @@ pub(crate) fn run(options: &Options) -> Result<Counts> {
     let targets = targets(options)?;
     let mut build = cargo("build");
     process::run(build.args(targets.iter().flat_map(|target| ["--bin", target])))?;
-    Ok(targets.iter().map(|target| Counts::one(survives(target, options.fuzz_seconds))).sum())
+    let seconds = options.fuzz_seconds;
+    Ok(targets.chunks(AT_ONCE).map(|some| together(some, seconds)).sum())
+}
+
+/// Runs a few targets at the same time: each takes one processor.
+fn together(targets: &[String], seconds: u32) -> Counts {
+    thread::scope(|scope| {
+        let runs: Vec<_> =
+            targets.iter().map(|target| scope.spawn(move || survives(target, seconds))).collect();
+        runs.into_iter().map(|run| Counts::one(run.join().unwrap_or(false))).sum()
+    })
 }
 
 /// Runs one target and says how it went.
