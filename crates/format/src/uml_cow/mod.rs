@@ -13,6 +13,7 @@
 
 mod header;
 mod layout;
+mod mark;
 mod problem;
 mod runs;
 mod write;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use header::{Header, Seen};
 pub use layout::{ByteOrder, HEAD, Version};
+pub use mark::mark;
 pub use problem::Problem;
 pub use runs::{Runs, runs};
 pub use write::{head, relocated};
