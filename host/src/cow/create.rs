@@ -17,7 +17,7 @@ use crate::{
     file::whole,
 };
 use ebbtide_format::{
-    uml_cow::{self, Seen},
+    uml_cow::{self, Header, Seen},
     units::Bytes,
 };
 use std::{
@@ -70,13 +70,14 @@ pub fn create(options: &Options<'_>) -> Result<()> {
 }
 
 /// A COW file that is to be made.
-struct New {
+pub(super) struct New {
     head: Vec<u8>,
     length: u64,
 }
 
 impl New {
-    fn over(backing: &Disk) -> Result<Self> {
+    /// Returns what is to be written of one over that backing.
+    pub(super) fn over(backing: &Disk) -> Result<Self> {
         let record = Record::of(backing)?;
         let refused = |text| Error::from(Refusal::new(RefusalKind::Unable, text));
         let impossible = |problem| {
@@ -98,14 +99,20 @@ impl New {
         Ok(Self { head, length })
     }
 
-    fn fill(&self, file: &File) -> io::Result<()> {
+    /// Returns the header.
+    pub(super) fn header(&self) -> Option<Header<'_>> {
+        Seen::parse(&self.head).ok()?.believe().ok()
+    }
+
+    /// Makes an empty file a COW file in which nothing is written.
+    pub(super) fn fill(&self, file: &File) -> io::Result<()> {
         file.set_len(self.length)?;
         file.write_all_at(&self.head, 0)
     }
 }
 
 /// Refuses what nothing can be written over.
-fn may_be_backing(backing: &Disk) -> Result<()> {
+pub(super) fn may_be_backing(backing: &Disk) -> Result<()> {
     let path = backing.path.display();
     if backing.size == Bytes(0) {
         let text = format!("{path} is empty: there is no device of 0 bytes");

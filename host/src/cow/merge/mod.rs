@@ -19,6 +19,7 @@ use target::Target;
 
 pub(super) use new::new_file;
 pub(super) use room::{Room, can_share};
+pub(super) use target::{exists, is_free};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
