@@ -1,11 +1,11 @@
 //! `ebbtide cow merge --in-place`: what came of it, as it is printed.
 
+use super::merged_shown::how;
 use crate::cli::{Context, human, out, printable::printable, progress::Bar};
 use ebbtide::{
     Result,
     cow::in_place::{self, Merged, Outcome},
 };
-use ebbtide_format::units::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -52,12 +52,8 @@ fn sentence(cow: &Path, outcome: &Outcome) -> String {
         }
         Outcome::Merged(Merged { backing, is_again, done, .. }) => {
             let did = if *is_again { "finished what was cut off: " } else { "" };
-            let how = match (done.cloned, done.copied) {
-                (Bytes(0), _) => String::new(),
-                (_, Bytes(0)) => ", cloned".into(),
-                (cloned, _) => format!(", {} of it cloned", human::size(cloned)),
-            };
             let (whole, backing) = (human::size(done.bytes()), backing.display());
+            let how = how(done);
             format!("{cow}: {did}{whole} merged into {backing}{how}")
         }
     }

@@ -1,10 +1,12 @@
 //! `ebbtide cow`: copy-on-write files. None of it needs a pool.
 
 mod create;
+mod export;
 mod in_place;
 mod info;
 mod info_shown;
 mod merge;
+mod merged_shown;
 mod relocate;
 
 use super::Context;
@@ -17,6 +19,7 @@ pub(crate) enum Verb {
     Info(info::Options),
     Create(create::Options),
     Merge(merge::Options),
+    Export(export::Options),
     #[command(name = "move")]
     Move(relocate::Options),
 }
@@ -26,6 +29,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Info(options) => info::run(context, options),
         Verb::Create(options) => create::run(context, options),
         Verb::Merge(options) => merge::run(context, options),
+        Verb::Export(options) => export::run(context, options),
         Verb::Move(options) => relocate::run(context, options),
     }
 }
