@@ -309,17 +309,25 @@ fn other_cow_files_of_the_backing_are_listed_and_given_up_only_by_force() {
     else {
         panic!("it was not merged")
     };
-    assert_eq!(merged.others, [hidden]);
-    room.bench.is_whole(&room.bench.merged(), "forced");
+    assert_eq!(merged.others, [hidden.clone()]);
+    let backing = fs::read(&room.backing).unwrap();
+    assert_eq!(backing, room.bench.merged());
+    // Nobody is to take what was given up for whole.
+    let given_up = Options { cow: &hidden, ..room.options() };
+    room.is_refused(|| merge_in_place(&given_up, &mut Unseen), "last written to");
+    assert!(matches!(room.merge(), Ok(Outcome::Already { .. })));
 }
 
 #[test]
 fn a_cut_merge_is_finished_whatever_cow_files_came_meanwhile() {
     let room = Room::new(Of::Uml);
     room.cut_off();
-    room.other("other.cow");
+    let other = room.other("other.cow");
     room.merged();
-    room.bench.is_whole(&room.bench.merged(), "finished");
+    assert_eq!(fs::read(&room.backing).unwrap(), room.bench.merged());
+    // It was written over nobody knows what.
+    let other = Options { cow: &other, ..room.options() };
+    room.is_refused(|| merge_in_place(&other, &mut Unseen), "last written to");
 }
 
 #[test]

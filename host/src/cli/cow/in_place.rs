@@ -37,8 +37,14 @@ pub(super) fn run(context: &Context, wanted: &in_place::Options<'_>) -> Result<(
         return out::json(&Shown::new(wanted.cow.into(), outcome));
     }
     out::line(&printable(&sentence(wanted.cow, &outcome)))?;
-    if let Outcome::Merged(Merged { others, .. }) = &outcome {
+    if let Outcome::Merged(Merged { others, backing, .. }) = &outcome
+        && !others.is_empty()
+    {
         others.iter().for_each(|other| out::say(&format!("{} is worthless now", other.display())));
+        let (cow, backing) = (wanted.cow.display(), backing.display());
+        out::say(&format!(
+            "{backing} has a new time, so that no COW file is taken to fit: to go on with {cow}, 'ebbtide cow move --mtime record {cow} {backing}'"
+        ));
     }
     Ok(())
 }

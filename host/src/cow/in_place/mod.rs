@@ -8,7 +8,7 @@
 //! | the marker says "merging", with what COW file and backing are known again by | the backing as it was |
 //! | the backing gets another time of modification | no kernel takes it for what its COW files are over |
 //! | runs go into the backing, which is synced | any part of them |
-//! | the backing gets its recorded time back | all of them |
+//! | the backing gets its recorded time back, unless other COW files of it were given up | all of them |
 //! | the marker says "merged" | the same, and it is known |
 //!
 //! After a cut at any of them the same command does all of it again: a merge only ever writes what the COW file holds.
@@ -69,7 +69,8 @@ pub struct Merged {
     pub is_again: bool,
     /// What was cloned and copied.
     pub done: Done,
-    /// The other COW files that it was written over, which are worthless now.
+    /// The other COW files that it was written over, which are worthless now. Where there are such the backing has another
+    /// time than they record, and than the merged one does.
     pub others: Vec<PathBuf>,
     /// What says that it was merged.
     pub marker: PathBuf,
@@ -130,8 +131,11 @@ impl Job<'_> {
             .file
             .sync_all()
             .map_err(Error::doing(format!("sync {}", backing.path.display())))?;
-        if let Some(time) = time {
-            times::restore(backing, time)?;
+        match time {
+            Some(time) if observed.others.is_empty() => times::restore(backing, time)?,
+            // With the time that they record, kernels would go on with COW files that are worthless now.
+            Some(time) => times::unlike(backing, time)?,
+            None => {}
         }
         let at = Timestamp::now();
         marker.state = State::Merged { at, after: observe::identity(backing)? };
