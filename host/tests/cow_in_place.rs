@@ -309,7 +309,7 @@ fn other_cow_files_of_the_backing_are_listed_and_given_up_only_by_force() {
     else {
         panic!("it was not merged")
     };
-    assert_eq!(merged.others, [hidden.clone()]);
+    assert_eq!(merged.others, std::slice::from_ref(&hidden));
     let backing = fs::read(&room.backing).unwrap();
     assert_eq!(backing, room.bench.merged());
     // Nobody is to take what was given up for whole.

@@ -20,12 +20,7 @@ use ebbtide_format::{
     uml_cow::{self, Header, Seen},
     units::Bytes,
 };
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +197,7 @@ pub(super) fn is_needed(cow: &Path) -> Result<()> {
     Ok(())
 }
 
-fn needed(cow: &Path, backing: &Path, file: &PathBuf) -> Refusal {
+fn needed(cow: &Path, backing: &Path, file: &Path) -> Refusal {
     let (cow, backing) = (cow.display(), backing.display());
     let text = format!(
         "the merge of {cow} into {backing} was cut off, and is finished with what {cow} holds, says {}",

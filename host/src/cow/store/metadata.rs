@@ -83,15 +83,15 @@ impl Metadata<'_> {
     }
 
     pub(super) fn old_twice(&self, old: u64) -> Error {
-        self.twice(format!("old chunk {old}"), |exception| exception.old == old)
+        self.twice(&format!("old chunk {old}"), |exception| exception.old == old)
     }
 
     pub(super) fn new_twice(&self, new: u64) -> Error {
-        self.twice(format!("new chunk {new}"), |exception| exception.new == new)
+        self.twice(&format!("new chunk {new}"), |exception| exception.new == new)
     }
 
     /// Goes through all exceptions once more for two that are alike.
-    fn twice(&self, chunk: String, is_it: impl Fn(Exception) -> bool) -> Error {
+    fn twice(&self, chunk: &str, is_it: impl Fn(Exception) -> bool) -> Error {
         let mut first = None;
         let searched = self.each(|place, exception| match first {
             _ if !is_it(exception) => Ok(()),
