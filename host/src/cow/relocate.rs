@@ -173,7 +173,7 @@ fn compare(
     let (shown, other) = (old.disk.path.display(), new.path.display());
     let refuse = |text: String| Err(Refusal::new(RefusalKind::Rule, text).into());
     if old.disk.is_same(new) {
-        return refuse(format!("{shown} is {other} itself: comparing them shows nothing"));
+        return refuse(format!("{shown} is the new backing itself: comparing it shows nothing"));
     }
     if let Some(mismatch) = old.mismatch(recorded) {
         return Err(old
