@@ -116,7 +116,7 @@ impl Backing {
     ///
     /// # Errors
     /// One of another COW file is.
-    fn unfinished(&self, cow: &Cow) -> Result<bool> {
+    pub(super) fn unfinished(&self, cow: &Cow) -> Result<bool> {
         let found = self.marker(cow)?;
         let Some((file, marker)) = found.filter(|(_, marker)| marker.is_unfinished()) else {
             return Ok(false);

@@ -64,12 +64,13 @@ pub struct BackingFound {
     pub modified: Option<i64>,
     /// Why it is not the one that was written over.
     pub mismatch: Option<Mismatch>,
-    /// What a store holds that it has no place for.
-    pub beyond: Option<String>,
+    /// What else keeps the COW file from being merged with it: a store holds what it has no place for, a merge of another
+    /// COW file into it is unfinished.
+    pub obstacle: Option<String>,
     /// Who uses it.
     pub user: Option<User>,
     /// The marker of a merge in place into it, where that lies, and whether it is a merge of this COW file as it is.
-    pub marker: Result<Option<(PathBuf, Marker, bool)>>,
+    pub marker: Option<(PathBuf, Marker, bool)>,
 }
 
 /// Tells all that can be told; `given` is where the backing is instead of where the COW file says.
@@ -95,7 +96,7 @@ pub fn info(cow: &Cow, given: Option<&Path>) -> Result<Info> {
         ((_, State::Damaged(beyond)), Some(found)) if recorded.is_none() && device.is_some() => {
             let (held, state) = told(cow, None)?;
             let is_fault = state == State::Valid;
-            found.beyond = is_fault.then_some(beyond);
+            found.obstacle = is_fault.then_some(beyond);
             (held, state, device.filter(|_| !is_fault))
         }
         ((held, state), _) => (held, state, device),
@@ -143,11 +144,19 @@ fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
         Some((file, marker)) => Ok(Some((file, marker.clone(), backing::is_of(&marker, cow)?))),
         None => Ok(None),
     });
+    // One that cannot be read is an obstacle, below.
+    let marker = marker.ok().flatten();
+    let unfinished = backing.unfinished(cow);
+    let mismatch = recorded.and_then(|recorded| backing.mismatch(&recorded));
+    // In the middle of its own merge it has another time.
+    let is_own = |mismatch: &Mismatch| {
+        matches!((mismatch, &unfinished), (Mismatch::Modified { .. }, Ok(true)))
+    };
     Ok(BackingFound {
         size: backing.size(),
         modified: is_file.then_some(backing.disk.modified.0),
-        beyond: None,
-        mismatch: recorded.and_then(|recorded| backing.mismatch(&recorded)),
+        mismatch: mismatch.filter(|mismatch| !is_own(mismatch)),
+        obstacle: unfinished.err().map(|error| error.chain()),
         // Of a device it is open to read, so only who has it for itself can be seen.
         user: user(&backing.disk, if is_file { Others::MayNot } else { Others::MayRead }),
         marker,

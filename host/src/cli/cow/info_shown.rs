@@ -223,12 +223,8 @@ impl From<&User> for UserShown {
 impl From<&BackingInfo> for BackingShown {
     fn from(info: &BackingInfo) -> Self {
         let found = info.found.as_ref();
-        let (merge, marker_problem) = match found.map(|found| &found.marker) {
-            Ok(Ok(Some((file, marker, this)))) => (Some(merge(file, marker, *this)), None),
-            Ok(Err(error)) => (None, Some(error.chain())),
-            _ => (None, None),
-        };
-        let problem = found.map_or_else(|error| Some(error.chain()), mismatch).or(marker_problem);
+        let merge = found.ok().and_then(|found| found.marker.as_ref());
+        let problem = found.map_or_else(|error| Some(error.chain()), problem);
         Self {
             path: text(&info.path),
             fits: problem.is_none(),
@@ -236,7 +232,7 @@ impl From<&BackingInfo> for BackingShown {
             size: found.ok().map(|found| found.size.0),
             modified: found.ok().and_then(|found| time(found.modified?)),
             in_use: found.ok().and_then(|found| found.user.as_ref()).map(Into::into),
-            merge,
+            merge: merge.map(|(file, marker, this)| self::merge(file, marker, *this)),
         }
     }
 }
@@ -249,9 +245,13 @@ fn merge(file: &std::path::Path, marker: &marker::Marker, this: bool) -> MergeSh
     MergeShown { state, cow: text(&marker.cow.path), this, at, marker: text(file) }
 }
 
-fn mismatch(found: &BackingFound) -> Option<String> {
-    let Some(mismatch) = found.mismatch else { return found.beyond.clone() };
-    Some(match mismatch {
+/// Returns why it does not fit; the cause of another time before that.
+fn problem(found: &BackingFound) -> Option<String> {
+    found.obstacle.clone().or_else(|| found.mismatch.map(mismatch))
+}
+
+fn mismatch(mismatch: Mismatch) -> String {
+    match mismatch {
         Mismatch::Size { wanted, found } => {
             format!("wanted {}; it has {}", exact(wanted.0), exact(found.0))
         }
@@ -260,7 +260,7 @@ fn mismatch(found: &BackingFound) -> Option<String> {
             let (wanted, found) = (shown(wanted.into()), shown(found));
             format!("wanted one that was last written to at {wanted}; it was at {found}")
         }
-    })
+    }
 }
 
 fn time(seconds: i64) -> Option<Timestamp> {
