@@ -51,10 +51,11 @@ impl Backing {
     ///
     /// # Errors
     /// None is named; it is missing, or cannot be opened; it is a COW file, or that COW file itself; it has another size or
-    /// was written to since; a merge of another COW file into it is unfinished.
+    /// was written to since; a merge of another COW file into it is unfinished, or came after the last write to this one.
     pub fn find(cow: &Cow, given: Option<&Path>) -> Result<Self> {
         let backing = Self::open(cow, given)?;
         let unfinished = backing.unfinished(cow)?;
+        backing.is_overtaken(cow)?;
         let mismatch = cow.recorded().and_then(|recorded| backing.mismatch(&recorded));
         match (mismatch, unfinished) {
             (None, _) | (Some(Mismatch::Modified { .. }), true) => Ok(backing),
@@ -136,6 +137,23 @@ impl Backing {
     }
 
     /// Returns what is said of that.
+    /// Looks whether another COW file was merged into it after the last write to this one.
+    ///
+    /// # Errors
+    /// One was.
+    pub(super) fn is_overtaken(&self, cow: &Cow) -> Result<()> {
+        let Some((file, marker)) = self.marker(cow)? else { return Ok(()) };
+        let (cow_now, backing_now) = (identity(&cow.disk)?, identity(&self.disk)?);
+        let Some((other, at)) = marker.overtook(&cow_now, &backing_now) else { return Ok(()) };
+        let (path, cow) = (self.disk.path.display(), cow.disk.path.display());
+        let text = format!(
+            "{path} is not what {cow} was written over: {} was merged into it at {at}, after the last write to {cow}",
+            other.display()
+        );
+        let hint = format!("if {path} was put back as it was before, remove {}", file.display());
+        Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+    }
+
     pub(super) fn refusal(&self, cow: &Cow, mismatch: Mismatch) -> Refusal {
         let (cow, path) = (cow.disk.path.display(), self.disk.path.display());
         match mismatch {
@@ -161,9 +179,11 @@ impl Backing {
 /// # Errors
 /// The kernel's.
 pub fn is_of(marker: &Marker, cow: &Cow) -> Result<bool> {
-    let now = Identity::of(&cow.disk)
-        .map_err(Error::doing(format!("look at {}", cow.disk.path.display())))?;
-    Ok(marker.cow.since(&now) == Since::Same)
+    Ok(marker.cow.since(&identity(&cow.disk)?) == Since::Same)
+}
+
+fn identity(disk: &Disk) -> Result<Identity> {
+    Identity::of(disk).map_err(Error::doing(format!("look at {}", disk.path.display())))
 }
 
 /// Returns where the backing is.

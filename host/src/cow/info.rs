@@ -156,7 +156,10 @@ fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
         size: backing.size(),
         modified: is_file.then_some(backing.disk.modified.0),
         mismatch: mismatch.filter(|mismatch| !is_own(mismatch)),
-        obstacle: unfinished.err().map(|error| error.chain()),
+        obstacle: unfinished
+            .and_then(|_| backing.is_overtaken(cow))
+            .err()
+            .map(|error| error.chain()),
         // Of a device it is open to read, so only who has it for itself can be seen.
         user: user(&backing.disk, if is_file { Others::MayNot } else { Others::MayRead }),
         marker,

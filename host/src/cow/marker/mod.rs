@@ -5,6 +5,7 @@
 //! was finished is not done again over what was written since.
 
 mod identity;
+mod overtook;
 mod place;
 mod text;
 mod write;
