@@ -14,7 +14,12 @@ pub(crate) use data::next_data;
 pub use progress::{Progress, Unseen};
 
 use nix::{errno::Errno, libc};
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 /// Returns whether the error says that these two files cannot share extents; every other one is a failure.
 pub(crate) fn cannot_share(error: &io::Error) -> bool {
@@ -41,4 +46,10 @@ pub(crate) fn sync_names(dir: &Path) -> io::Result<()> {
 
 pub(crate) fn no_image(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no regular file", path.display()))
+}
+
+/// Returns where a small file is written before it is renamed into place.
+pub(crate) fn aside(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".aside-{name}"))
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
+    file::aside,
     vm::Kind,
 };
 use std::{
@@ -94,7 +95,7 @@ fn refuse_content(dir: &Path) -> Result<()> {
         let text = format!("{} is a pool already", dir.display());
         return Err(Refusal::new(RefusalKind::Exists, text).into());
     }
-    let aside = record::aside(Path::new(config::FILE));
+    let aside = aside(Path::new(config::FILE));
     let ours = [
         lock::FILE.into(),
         Kind::Template.directory().into(),

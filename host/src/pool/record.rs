@@ -4,9 +4,12 @@ use super::{
     step::{self, Step},
     store::{Store, Unseen},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file::aside,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The one field that all formats have.
 #[derive(Deserialize)]
@@ -57,12 +60,6 @@ pub(crate) fn print<T: Serialize>(value: &T, file: &Path) -> Result<Vec<u8>> {
     let text = toml::to_string(value)
         .map_err(|error| Error::Unreadable { path: file.into(), problem: error.to_string() })?;
     Ok(text.into_bytes())
-}
-
-/// Returns where a small file is written before it is renamed into place.
-pub(crate) fn aside(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".aside-{name}"))
 }
 
 /// Replaces a small file: after it, and after a cut at any place, the file is the old one or the new one, whole.

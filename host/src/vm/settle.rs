@@ -3,10 +3,10 @@
 use super::{Run, Vm, run};
 use crate::{
     error::{Error, Result},
+    file::aside,
     pool::{
         Pool,
         driver::{Ending, Outcome, Volume},
-        record,
         step::{self, Step},
         store::Unseen,
     },
@@ -79,7 +79,7 @@ fn end(pool: &Pool, volume: &Volume, was_run: bool) -> Result<Option<String>> {
 pub(super) fn forget(pool: &Pool, vm: &Vm) -> Result<()> {
     let file = vm.dir.join(run::FILE);
     let mut steps = Vec::new();
-    for path in [record::aside(&file), file] {
+    for path in [aside(&file), file] {
         let stat = pool.store().stat(&path);
         if stat.map_err(Error::doing(format!("look at {}", path.display())))?.is_some() {
             steps.push(Step::Remove(path));

@@ -3,12 +3,12 @@
 use super::{Kind, aside, record, run};
 use crate::{
     error::{Error, Result},
+    file,
     name::{VmName, VolumeId, VolumeName},
     pool::{
         Pool, SNAPSHOTS,
         check::REMOVING,
         driver::{Retention, Volume},
-        record as text,
         step::{self, Step},
         store::{self, Lock, Unseen, Wait},
     },
@@ -194,7 +194,7 @@ fn is_ours(name: &str) -> bool {
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
         || ["kernel", "initrd", aside::LOCK].contains(&name)
-        || records.iter().any(|record| text::aside(Path::new(record)) == Path::new(name))
+        || records.iter().any(|record| file::aside(Path::new(record)) == Path::new(name))
         || volumes.iter().any(|volume| format!(".{volume}.lock") == name)
         || read_name(name).is_some_and(|(volume, _)| volumes.contains(&volume.as_str()))
 }

@@ -157,7 +157,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [file, victim] = ["m", "victim"].map(|name| dir.path().join(name));
         fs::write(&victim, "mine").unwrap();
-        std::os::unix::fs::symlink(&victim, crate::pool::record::aside(&file)).unwrap();
+        std::os::unix::fs::symlink(&victim, crate::file::aside(&file)).unwrap();
         marker(State::Merging).write(&file).unwrap();
         assert_eq!(fs::read(victim).unwrap(), b"mine");
     }

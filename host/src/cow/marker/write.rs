@@ -1,7 +1,10 @@
 //! A marker is replaced as a whole.
 
 use super::{Marker, text};
-use crate::{Error, Result, file::sync_names, pool::record};
+use crate::{
+    Error, Result,
+    file::{aside, sync_names},
+};
 use nix::libc;
 use std::{
     fs::{self, OpenOptions},
@@ -24,7 +27,7 @@ impl Marker {
 }
 
 fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    let aside = record::aside(file);
+    let aside = aside(file);
     // What a cut has left, or a link that somebody else has made.
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
