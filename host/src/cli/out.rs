@@ -2,8 +2,11 @@
 
 use super::printable::printable;
 use ebbtide::{Error, Result};
-use serde::Serialize;
-use std::io::{self, Write};
+use serde::{Serialize, Serializer};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 /// Prints text as it is, to standard output.
 pub(crate) fn text(text: &str) -> Result<()> {
@@ -20,6 +23,22 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::doing("print JSON")(error.into()))?;
     line(&text)
+}
+
+/// Puts a path into JSON, which has no way to tell bytes that are no UTF-8: they are replaced.
+pub(crate) fn path<S: Serializer>(
+    path: &impl AsRef<Path>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
+}
+
+/// Puts paths into JSON, as [`path`] does.
+pub(crate) fn paths<S: Serializer>(
+    paths: &[impl AsRef<Path>],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.as_ref().to_string_lossy()))
 }
 
 /// Says something to the person, on standard error.

@@ -48,11 +48,14 @@ enum Format {
 /// A COW file that was made; sizes in bytes.
 #[derive(Debug, Serialize)]
 struct ExportedShown<'a> {
+    #[serde(serialize_with = "out::path")]
     cow: &'a Path,
+    #[serde(serialize_with = "out::path")]
     out: &'a Path,
     size: u64,
     #[serde(flatten)]
     done: DoneShown,
+    #[serde(serialize_with = "out::path")]
     recorded: &'a Path,
 }
 

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 /// A merge in place, be it one that was done before.
 #[derive(Debug, Serialize)]
 struct Shown {
+    #[serde(serialize_with = "out::path")]
     cow: PathBuf,
+    #[serde(serialize_with = "out::path")]
     backing: PathBuf,
     /// `merged`, or `already` when nothing was left to do.
     outcome: &'static str,
@@ -26,6 +28,7 @@ struct Shown {
     /// Bytes.
     copied: u64,
     /// COW files that are worthless now.
+    #[serde(serialize_with = "out::paths")]
     given_up: Vec<PathBuf>,
 }
 

@@ -1,6 +1,6 @@
 //! A file that was made of a COW file and its backing, as it is printed.
 
-use crate::cli::human;
+use crate::cli::{human, out};
 use ebbtide::cow::{
     Done,
     merge::{FromBacking, Merged},
@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 /// The file; sizes in bytes.
 #[derive(Debug, Serialize)]
 pub(super) struct MergedShown {
+    #[serde(serialize_with = "out::path")]
     cow: PathBuf,
+    #[serde(serialize_with = "out::path")]
     out: PathBuf,
     size: u64,
     #[serde(flatten)]
