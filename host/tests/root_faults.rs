@@ -4,9 +4,12 @@
 
 mod injected;
 mod loopfs;
+#[path = "injected/template.rs"]
+mod template;
 
-use injected::{Run, Template, What, at_each_call};
+use injected::{Run, What, at_each_call};
 use loopfs::Kind;
+use template::Template;
 
 /// What a file system answers such errors to.
 const FAILING: [&str; 9] = [

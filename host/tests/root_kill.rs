@@ -4,9 +4,12 @@
 
 mod injected;
 mod loopfs;
+#[path = "injected/template.rs"]
+mod template;
 
-use injected::{CHANGING, Template, What, at_each_call};
+use injected::{CHANGING, What, at_each_call};
 use loopfs::Kind;
+use template::Template;
 
 /// Asserts that no version is lost: the old one is current, or kept behind the new one.
 fn is_old_or_new(template: &Template, why: &str) -> bool {
