@@ -41,7 +41,7 @@ struct Room {
 
 impl Room {
     fn new(kind: Kind, of: Of, how: &[&str]) -> Self {
-        let fs = LoopFs::new(kind);
+        let fs = LoopFs::in_memory(kind);
         let dir = fs.dir().join("at");
         fs::create_dir(&dir).unwrap();
         let bench = Bench::new(&dir, of);

@@ -71,8 +71,17 @@ impl LoopFs {
 
     /// Makes and mounts one of `mib` MiB. XFS wants at least 300, btrfs 110.
     pub(crate) fn of_mib(kind: Kind, mib: u64) -> Self {
+        Self::below(&std::env::temp_dir(), kind, mib)
+    }
+
+    /// Makes and mounts one of 512 MiB whose image is in memory, where a sync waits for no disk.
+    pub(crate) fn in_memory(kind: Kind) -> Self {
+        Self::below(Path::new("/dev/shm"), kind, 512)
+    }
+
+    fn below(dir: &Path, kind: Kind, mib: u64) -> Self {
         have_mounts_of_ones_own();
-        let folder = tempfile::Builder::new().prefix("ebbtide-test-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("ebbtide-test-").tempdir_in(dir).unwrap();
         let image = folder.path().join("image");
         std::fs::File::create_new(&image).unwrap().set_len(mib << 20).unwrap();
         let (program, arguments) = kind.make().split_first().unwrap();
