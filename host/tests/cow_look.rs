@@ -12,8 +12,10 @@ use ebbtide::{
     error::RefusalKind,
 };
 use ebbtide_format::{
+    gpt_table::{Entry, Table},
+    guid::{Guid, partition_type},
     uml_cow::{Seen, head},
-    units::Bytes,
+    units::{Bytes, LogicalBlock},
 };
 use std::{
     ffi::OsStr,
@@ -272,4 +274,60 @@ fn a_path_that_is_not_text_is_a_path() {
     let cow = Cow::open(&room.cow("b.cow", &path)).unwrap();
     assert_eq!(cow.recorded().unwrap().backing, path);
     assert_eq!((Backing::find(&cow, None).unwrap().disk.path, cow.state()), (path, &State::Valid));
+}
+
+/// Makes a volatile disk of 8 MiB, whose store is from byte 1 MiB to byte 6 MiB.
+fn volatile(path: &Path) -> File {
+    let entry = Entry {
+        number: 2,
+        type_guid: partition_type::COW,
+        guid: Guid([2; 16]),
+        first: 2048,
+        last: 6 * 2048 - 1,
+        name: "cow",
+    };
+    let (disk, block, blocks) = (Guid([1; 16]), LogicalBlock::B512, 8 * 2048);
+    // What follows the last partition would belong to it, had the disk grown.
+    let last = Entry { number: 3, first: 6 * 2048, last: 7 * 2048 - 1, ..entry.clone() };
+    let last = Entry { type_guid: partition_type::SWAP, guid: Guid([3; 16]), ..last };
+    let ends = Table { disk, block, blocks, entries: vec![entry, last] }.build().unwrap();
+    let file = File::create(path).unwrap();
+    file.set_len(8 << 20).unwrap();
+    file.write_all_at(&ends.head, 0).unwrap();
+    file.write_all_at(&ends.tail, ends.tail_at).unwrap();
+    file
+}
+
+#[test]
+fn a_volatile_disk_is_shown_by_the_store_in_it() {
+    let room = Room::new();
+    let file = volatile(&room.path("volatile.img"));
+    let shown = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+        let output =
+            command.args(["cow", "info", "--json"]).arg(room.path("volatile.img")).output();
+        let value: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        assert_eq!(value["inside"], serde_json::json!({"start": 1 << 20, "length": 5 << 20}));
+        ["format", "state", "changed", "runs"].map(|name| value[name].to_string())
+    };
+    assert_eq!(shown(), ["\"store\"", "\"empty\"", "0", "0"]);
+
+    // One chunk of 4 KiB: old 5 is new 2.
+    let header = [0x7041_6e53_u32, 1, 1, 8].map(u32::to_le_bytes).concat();
+    file.write_all_at(&header, 1 << 20).unwrap();
+    file.write_all_at(&[5_u64, 2].map(u64::to_le_bytes).concat(), (1 << 20) + 4096).unwrap();
+    assert_eq!(shown(), ["\"store\"", "\"valid\"", "4096", "1"]);
+    let cow = Cow::open(&room.path("volatile.img")).unwrap();
+    let runs: Vec<_> = cow.runs(Bytes(1 << 20)).unwrap().map(|run| run.unwrap()).collect();
+    assert_eq!((runs[0].at, runs[0].from, runs.len()), (5 * 4096, (1 << 20) + 2 * 4096, 1));
+
+    // The first chunk that was copied, and no header.
+    file.write_all_at(&[b'x'; 4096], 1 << 20).unwrap();
+    assert_eq!(shown(), ["\"transient-store\"", "\"no-table\"", "null", "null"]);
+    let error = Cow::open(&room.path("volatile.img")).unwrap_err().to_string();
+    assert!(error.contains("keeps no table (N), or an encrypted one"), "{error}");
+    // A first chunk of zeros is not nothing.
+    file.write_all_at(&[0; 4096], 1 << 20).unwrap();
+    file.write_all_at(b"x", (6 << 20) - 1).unwrap();
+    assert_eq!(shown()[1], "\"no-table\"");
 }

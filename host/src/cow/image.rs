@@ -65,7 +65,7 @@ pub enum State {
     Empty,
     /// The kernel gave the store up: it ran full, or a write to it failed. What it holds is not all.
     Invalid,
-    /// Nothing on the disk says which chunks are where.
+    /// Nothing that can be read says which chunks are where: a store of kind N, or an encrypted one.
     Untold,
     /// It is not as it must be; a sentence that names the file.
     Damaged(String),
@@ -236,7 +236,7 @@ impl Cow {
             ),
             State::Untold => (
                 format!(
-                    "{shown} has an exception store of kind N, which keeps no table, or an encrypted one: which chunks it holds was known to the kernel alone"
+                    "{shown} has a store that keeps no table (N), or an encrypted one: which chunks it holds was known to the kernel alone"
                 ),
                 Some(
                     "boot the VM with ebbtide.overflow=PO and without encryption to be able to look into it",

@@ -19,6 +19,7 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
     libc,
+    sys::stat,
 };
 use std::{
     fmt,
@@ -37,8 +38,10 @@ pub enum User {
         /// Its name, if it can be told.
         name: String,
     },
-    /// A loop device, by its name in `/dev`.
-    Loop(String),
+    /// A loop device, or a device that is mapped to it, by its name in `/dev`.
+    Device(String),
+    /// A file system, by where it is mounted.
+    Mount(String),
     /// Somebody who cannot be seen from here.
     Unknown,
 }
@@ -48,7 +51,8 @@ impl fmt::Display for User {
         match self {
             Self::Process { pid, name } if name.is_empty() => write!(f, "process {pid}"),
             Self::Process { pid, name } => write!(f, "{name} (process {pid})"),
-            Self::Loop(name) => write!(f, "/dev/{name}"),
+            Self::Device(name) => write!(f, "/dev/{name}"),
+            Self::Mount(place) => write!(f, "a file system, mounted at {place},"),
             Self::Unknown => f.write_str("somebody"),
         }
     }
@@ -230,7 +234,26 @@ fn refusal(disk: &Disk, user: &User, others: Others) -> Refusal {
 
 /// Finds somebody who has it open.
 fn somebody(disk: &Disk) -> User {
-    loop_device(disk).or_else(|| opener(disk)).unwrap_or(User::Unknown)
+    let found = match disk.kind {
+        Kind::File => loop_device(disk),
+        Kind::Device => claimant(disk),
+    };
+    found.or_else(|| opener(disk)).unwrap_or(User::Unknown)
+}
+
+/// Finds who has a device for itself.
+fn claimant(disk: &Disk) -> Option<User> {
+    let device = disk.file.metadata().ok()?.rdev();
+    let number = format!("{}:{}", stat::major(device), stat::minor(device));
+    let mapped = fs::read_dir(format!("/sys/dev/block/{number}/holders")).ok();
+    if let Some(holder) = mapped.and_then(|mut holders| holders.next()?.ok()) {
+        return Some(User::Device(holder.file_name().to_string_lossy().into()));
+    }
+    // The third field is the device, the fifth where it is mounted; proc(5).
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
+    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mount = mounts.find(|fields| fields.get(2) == Some(&number.as_str()))?;
+    mount.get(4).map(|place| User::Mount((*place).into()))
 }
 
 fn process(pid: i32) -> Option<User> {
@@ -246,7 +269,7 @@ fn loop_device(disk: &Disk) -> Option<User> {
         let file = fs::read_to_string(device.join("loop/backing_file")).ok()?;
         let found = fs::metadata(file.trim_end_matches('\n')).ok()?;
         let is_it = (found.dev(), found.ino()) == disk.inode;
-        is_it.then(|| User::Loop(device.file_name().unwrap_or_default().to_string_lossy().into()))
+        is_it.then(|| User::Device(device.file_name().unwrap_or_default().to_string_lossy().into()))
     })
 }
 

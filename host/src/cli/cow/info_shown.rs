@@ -126,7 +126,7 @@ impl InfoShown {
             ("uml", Some(version)) => format!("COW file of user-mode Linux, version {version}"),
             ("uml", None) => "COW file of user-mode Linux".into(),
             ("store", _) => "exception store of dm-snapshot".into(),
-            _ => "exception store of dm-snapshot, kind N".into(),
+            _ => "exception store of dm-snapshot, kind N or encrypted".into(),
         };
         let mut fields = vec![("file", self.file.clone()), ("format", format)];
         if let Some(RangeShown { start, length }) = self.inside {
@@ -157,7 +157,9 @@ impl InfoShown {
             "invalid" => {
                 "invalid: the kernel gave it up, since it ran full or a write to it failed"
             }
-            "no-table" => "no table: which chunks it holds was known to the kernel alone",
+            "no-table" => {
+                "no table, or encrypted: which chunks it holds was known to the kernel alone"
+            }
             state => state,
         }
         .into()
