@@ -4,6 +4,7 @@
 mod gpt_reader;
 
 use ebbtide_format::{
+    gpt_seen,
     gpt_table::{Ends, Entry, Table, TableError},
     guid::{Guid, partition_type},
     units::{Bytes, LogicalBlock},
@@ -86,7 +87,56 @@ fn table_of(layout: &Layout, block: LogicalBlock, blocks: u64) -> Table {
     Table { disk: Guid([9; 16]), block, blocks, entries: entries.collect() }
 }
 
+/// Returns what the reader of untrusted tables says of either copy.
+fn believed(table: &Table, ends: &Ends) -> [Result<Vec<Found>, gpt_seen::Problem>; 2] {
+    let last = ends.tail.len() - table.block.bytes() as usize;
+    let backup = gpt_seen::Seen::parse(&ends.tail[last..], table.block, table.blocks - 1);
+    let backup = backup.and_then(|seen| {
+        let at = seen.entries().start - ends.tail_at;
+        seen.believe(&ends.tail[at as usize..])
+    });
+    [gpt_seen::Table::parse(&ends.head), backup].map(|found| {
+        let found = found?;
+        assert_eq!((found.block(), found.disk()), (table.block, table.disk));
+        assert_eq!(found.last_usable(), usable(table.block, table.blocks).1);
+        let entries = found.entries().map(|entry| Found {
+            number: entry.number,
+            type_guid: entry.type_guid.0,
+            guid: entry.guid.0,
+            first: entry.first,
+            last: entry.last,
+            name: entry.name.to_string(),
+        });
+        Ok(entries.collect())
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_is_built_is_seen_and_believed(table in tables()) {
+        let ends = table.build().expect("a table without a fault");
+        let entries = as_read(&table).entries;
+        prop_assert_eq!(believed(&table, &ends), [Ok(entries.clone()), Ok(entries)]);
+    }
+
+    #[test]
+    fn a_changed_byte_is_not_believed(
+        table in tables(), at in any::<prop::sample::Index>(), bit in 0..8u8, is_backup in any::<bool>(),
+    ) {
+        let mut ends = table.build().expect("a table without a fault");
+        let block = table.block.bytes() as usize;
+        // The header, and the entries before or after it.
+        let (piece, header, entries) = match is_backup {
+            true => (&mut ends.tail, 16384, 0),
+            false => (&mut ends.head, block, 2 * block),
+        };
+        let at = at.index(92 + 16384);
+        let at = if at < 92 { header + at } else { entries + at - 92 };
+        piece[at] ^= 1 << bit;
+        let [primary, backup] = believed(&table, &ends);
+        prop_assert_eq!((primary.is_ok(), backup.is_ok()), (is_backup, !is_backup), "byte {}", at);
+    }
+
     #[test]
     fn what_is_built_is_read_again(table in tables()) {
         let ends = table.build().expect("a table without a fault");

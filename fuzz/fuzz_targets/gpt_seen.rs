@@ -96,7 +96,7 @@ fn described(input: &Input, block: LogicalBlock) -> Table {
     });
     let entries = entries.collect();
     // Often just large enough.
-    let blocks = if input.blocks % 2 == 0 { at + 33 } else { u64::from(input.blocks) };
+    let blocks = if input.blocks.is_multiple_of(2) { at + 33 } else { u64::from(input.blocks) };
     Table { disk: Guid([9; 16]), block, blocks, entries }
 }
 
