@@ -210,3 +210,68 @@ fn a_failed_merge_on_ext4_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Ext4, Of::Uml, &[]);
     failed_anywhere(Kind::Ext4, Of::Store, &[]);
 }
+
+/// Calls that change a file or make it durable.
+const DURABLE: [&str; 12] = [
+    "fsync",
+    "fdatasync",
+    "write",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "ioctl",
+    "copy_file_range",
+    "utimensat",
+    "rename",
+    "renameat",
+    "renameat2",
+];
+
+/// Returns what is done to what, in order; data that goes into the backing is one step, however many calls that takes.
+fn steps(calls: &str) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    for line in calls.lines().filter(|line| !line.contains(" resumed>")) {
+        let Some((call, rest)) = line.split_once('(') else { continue };
+        let call = call.rsplit(' ').next().unwrap_or_default();
+        let first = rest.split(',').next().unwrap_or_default();
+        let file = match first {
+            _ if first.contains(".aside-root.img.ebbtide-merge") => "marker",
+            _ if first.contains("/at/root.img>") => "backing",
+            _ if first.contains("/at>") => "names",
+            _ if first.contains("/at/") => first,
+            _ => continue,
+        };
+        let step = match call {
+            "fsync" | "fdatasync" => format!("sync {file}"),
+            "write" if file == "marker" => "write marker".into(),
+            "utimensat" => format!("time of {file}"),
+            "rename" | "renameat" | "renameat2" => format!("rename {file}"),
+            _ => format!("data to {file}"),
+        };
+        if steps.last() != Some(&step) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+#[test]
+fn each_step_is_durable_before_the_next() {
+    let marker = ["write marker", "sync marker", "rename marker", "sync names"];
+    let begun = ["time of backing", "sync backing"];
+    let data = ["data to backing", "sync backing"];
+    let ended = ["time of backing", "sync backing"];
+    for (kind, how) in [(Kind::Btrfs, &[][..]), (Kind::Ext4, &["--copy"])] {
+        for of in Of::ALL {
+            let room = Room::new(kind, of, how);
+            room.bench.renew();
+            let steps = steps(&room.traced.calls(&DURABLE, &room.arguments()));
+            let wanted: Vec<&str> = match of {
+                // First it is tried whether the time may be set: to what it is.
+                Of::Uml => [&begun[..1], &marker, &begun, &data, &ended, &marker].concat(),
+                Of::Store => [&marker[..], &data, &marker].concat(),
+            };
+            assert_eq!(steps, wanted, "{kind:?}, {of:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::{
 };
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
-use nix::{libc, sys::statvfs::fstatvfs, unistd::geteuid};
+use nix::{libc, sys::statvfs::fstatvfs};
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _};
 
 /// What a merge will bring.
@@ -54,7 +54,8 @@ pub(super) fn suffices(wanted: Wanted, sharing: Sharing, cow: &Disk, backing: &D
     let found = fstatvfs(&backing.file).map_err(|errno| {
         Error::doing(format!("look at the file system of {path}"))(errno.into())
     })?;
-    let blocks = if geteuid().is_root() { found.blocks_free() } else { found.blocks_available() };
+    // What is free and not available, ext4 keeps for itself, and some of it for root.
+    let blocks = found.blocks_available();
     let block = found.fragment_size();
     let free = Bytes(blocks.saturating_mul(block));
     if wanted.new <= free || sharing == Sharing::WhereItCan && can_clone(cow, backing, block) {

@@ -1,0 +1,164 @@
+//! Merges in place where the file system or the machine is in the way, and into block devices.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod injected;
+mod loopfs;
+mod merges;
+
+use injected::{Traced, What};
+use loopfs::{Kind, LoopFs};
+use merges::{Bench, MODIFIED, Of, old, times};
+use nix::libc;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs a merge in place, and returns its exit status and all that it said.
+fn merge(bench: &Bench, how: &[&str]) -> (Option<i32>, String) {
+    into(&bench.backing(), &bench.cow(), how)
+}
+
+fn into(backing: &Path, cow: &Path, how: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    command.args(["cow", "merge", "--in-place", "--backing"]).arg(backing).arg(cow).args(how);
+    let Output { status, stdout, stderr } = command.env("LC_ALL", "C").output().unwrap();
+    let said = [stdout, stderr].concat();
+    (status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn bench(fs: &LoopFs, of: Of) -> Bench {
+    let dir = fs.dir().join("at");
+    fs::create_dir_all(&dir).unwrap();
+    Bench::new(&dir, of)
+}
+
+/// Asserts that nothing was changed.
+fn is_untouched(bench: &Bench) {
+    assert!(fs::read(bench.backing()).unwrap() == old());
+    assert_eq!(times(&bench.backing()), MODIFIED);
+    assert_eq!(loopfs::names(&bench.dir), ["root.img", "work.cow"]);
+}
+
+#[test]
+fn a_file_system_without_room_is_refused_before_anything_is_changed() {
+    let fs = LoopFs::of_mib(Kind::Ext4, 32);
+    for of in Of::ALL {
+        let bench = bench(&fs, of);
+        let fill = fs.dir().join("fill");
+        let mut file = File::create(&fill).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        drop(file);
+        let (status, said) = merge(&bench, &[]);
+        assert!(said.contains("has holes, and its file system has 0 bytes free"), "{said}");
+        assert_eq!(status, Some(1));
+        is_untouched(&bench);
+        fs::remove_file(fill).unwrap();
+        assert_eq!(merge(&bench, &[]).0, Some(0));
+        bench.is_whole(&bench.merged(), "with room");
+    }
+}
+
+#[test]
+fn a_file_system_that_cannot_be_written_to_is_named() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Uml);
+    loopfs::run(Command::new("mount").args(["-o", "remount,ro"]).arg(fs.dir()));
+    let (status, said) = merge(&bench, &[]);
+    assert!(status == Some(1) && said.contains("root.img: Read-only file system"), "{said}");
+    is_untouched(&bench);
+}
+
+#[test]
+fn a_file_system_with_whole_seconds_is_enough() {
+    let fs = LoopFs::in_memory(Kind::SecondsExt4);
+    for of in Of::ALL {
+        let bench = bench(&fs, of);
+        assert_eq!(times(&bench.backing()), (MODIFIED.0, 0));
+        assert_eq!(merge(&bench, &[]).0, Some(0));
+        assert!(fs::read(bench.backing()).unwrap() == bench.merged());
+        assert!(of == Of::Store || times(&bench.backing()) == (MODIFIED.0, 0));
+        let (status, said) = merge(&bench, &[]);
+        assert!(status == Some(0) && said.contains("nothing to do"), "{said}");
+    }
+}
+
+#[test]
+fn whoever_may_not_set_the_time_is_refused_before_anything_is_changed() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Uml);
+    let traced = Traced { log: fs.dir().join("strace"), before: Vec::new() };
+    let [backing, cow] = [bench.backing(), bench.cow()].map(|path| path.display().to_string());
+    let merge = ["cow", "merge", "--in-place", "--backing", &backing, &cow];
+    let run = traced.run("utimensat", What::Fail("EPERM"), 1, &merge);
+    assert!(!run.succeeded && run.said.contains("belongs to somebody else"), "{}", run.said);
+    is_untouched(&bench);
+}
+
+/// A loop device, gone when it is dropped.
+struct Loop(String);
+
+impl Loop {
+    fn new(file: &Path) -> Self {
+        let name = loopfs::run(Command::new("losetup").args(["--show", "-f"]).arg(file));
+        Self(name.trim().to_owned())
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        loopfs::run(Command::new("losetup").args(["-d", &self.0]));
+    }
+}
+
+#[test]
+fn the_marker_of_a_device_lies_beside_the_cow_file() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Store);
+    let device = Loop::new(&bench.backing());
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(fs::read(device.path()).unwrap() == bench.merged());
+    assert_eq!(loopfs::names(&bench.dir), ["root.img", "work.cow", "work.cow.ebbtide-merge"]);
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert!(status == Some(0) && said.contains("nothing to do"), "{said}");
+    let (status, said) = into(device.path(), &bench.cow(), &["--force"]);
+    assert!(status == Some(0) && !said.contains("nothing to do"), "{said}");
+}
+
+#[test]
+fn two_devices_need_a_place_for_the_marker() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Store);
+    let [backing, cow] = [bench.backing(), bench.cow()].map(|file| Loop::new(&file));
+    let (status, said) = into(backing.path(), cow.path(), &[]);
+    assert!(status == Some(2) && said.contains("give --marker FILE"), "{said}");
+    assert!(fs::read(backing.path()).unwrap() == old());
+    let marker = bench.dir.join("marker").display().to_string();
+    let (status, said) = into(backing.path(), cow.path(), &["--marker", &marker]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(fs::read(backing.path()).unwrap() == bench.merged());
+    let (status, said) = into(backing.path(), cow.path(), &["--marker", &marker]);
+    assert!(status == Some(1) && said.contains("cannot be seen"), "{said}");
+}
+
+#[test]
+fn a_device_that_somebody_has_for_himself_is_busy() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Store);
+    let device = Loop::new(&bench.backing());
+    let owner = OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(device.path());
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert!(status == Some(1) && said.contains("busy"), "{said}");
+    drop(owner);
+    let busy = merge(&bench, &[]);
+    assert!(busy.0 == Some(1) && busy.1.contains(&device.0), "a loop device has it: {}", busy.1);
+    assert!(fs::read(device.path()).unwrap() == old());
+}
