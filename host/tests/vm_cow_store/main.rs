@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end here")]
 
 mod bench;
+mod guest;
 #[path = "../kernels/mod.rs"]
 mod kernels;
 
