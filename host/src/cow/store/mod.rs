@@ -82,6 +82,8 @@ impl Spans<'_> {
 
     /// Goes through all exceptions for the lowest spans from `from` on.
     fn look(&mut self, from: u64) -> Result<()> {
+        // What the pass before kept is not in memory beside this one.
+        self.pass = Vec::new().into_iter();
         let mut lowest = Lowest::new(from, self.kept);
         let mut news = (!self.checked).then(|| SeenNew::of(&self.metadata.header));
         let mut open: Option<Span> = None;
