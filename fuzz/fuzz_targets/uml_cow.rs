@@ -62,9 +62,10 @@ fuzz_target!(|input: Input| {
 
 /// Returns a header, its fields one after the other.
 fn written(version: u8, path: &[u8], modified: u32, size: u64) -> Vec<u8> {
-    let number =
-        |number: u32| if version % 6 == 0 { number.to_le_bytes() } else { number.to_be_bytes() };
-    let size = if version % 6 == 0 { size.to_le_bytes() } else { size.to_be_bytes() };
+    let number = |number: u32| {
+        if version.is_multiple_of(6) { number.to_le_bytes() } else { number.to_be_bytes() }
+    };
+    let size = if version.is_multiple_of(6) { size.to_le_bytes() } else { size.to_be_bytes() };
     let field = |room: usize| {
         let mut field = b"/srv/".to_vec();
         field.extend(path);
