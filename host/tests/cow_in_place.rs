@@ -348,6 +348,25 @@ fn a_cow_file_that_was_merged_before_another_is_not_merged_after_it() {
 }
 
 #[test]
+fn a_cow_file_over_which_another_merge_has_gone_is_refused_wherever_the_marker_lies() {
+    let room = Room::new(Of::Store);
+    let kept = room.other("kept.store");
+    later();
+    later();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("marker");
+    for marker in [None, Some(&*file)] {
+        room.bench.renew();
+        let options = Options { marker, ..room.options() };
+        merge_in_place(&options, &mut Unseen).unwrap();
+        let options = Options { cow: &kept, ..options };
+        room.is_refused(|| merge_in_place(&options, &mut Unseen), "after the last write to");
+        let forced = Options { force: true, ..options };
+        assert!(matches!(merge_in_place(&forced, &mut Unseen).unwrap(), Outcome::Merged(_)));
+    }
+}
+
+#[test]
 fn a_backing_of_another_time_is_refused_before_anything_is_written() {
     let room = Room::new(Of::Uml);
     write(&room.backing, b"since", 0);

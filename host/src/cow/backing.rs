@@ -136,24 +136,37 @@ impl Backing {
         Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
     }
 
-    /// Returns what is said of that.
     /// Looks whether another COW file was merged into it after the last write to this one.
     ///
     /// # Errors
     /// One was.
     pub(super) fn is_overtaken(&self, cow: &Cow) -> Result<()> {
         let Some((file, marker)) = self.marker(cow)? else { return Ok(()) };
+        self.overtaken(cow, &file, &marker)?.map_or(Ok(()), |refusal| Err(refusal.into()))
+    }
+
+    /// Returns what is said of a COW file over which the merge of another one has gone, as the marker in `file` has it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn overtaken(
+        &self,
+        cow: &Cow,
+        file: &Path,
+        marker: &Marker,
+    ) -> Result<Option<Refusal>> {
         let (cow_now, backing_now) = (identity(&cow.disk)?, identity(&self.disk)?);
-        let Some((other, at)) = marker.overtook(&cow_now, &backing_now) else { return Ok(()) };
+        let Some((other, at)) = marker.overtook(&cow_now, &backing_now) else { return Ok(None) };
         let (path, cow) = (self.disk.path.display(), cow.disk.path.display());
         let text = format!(
             "{path} is not what {cow} was written over: {} was merged into it at {at}, after the last write to {cow}",
             other.display()
         );
         let hint = format!("if {path} was put back as it was before, remove {}", file.display());
-        Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+        Ok(Some(Refusal::new(RefusalKind::Rule, text).hint(hint)))
     }
 
+    /// Returns what is said of that.
     pub(super) fn refusal(&self, cow: &Cow, mismatch: Mismatch) -> Refusal {
         let (cow, path) = (cow.disk.path.display(), self.disk.path.display());
         match mismatch {

@@ -9,6 +9,8 @@ pub(super) struct Seen {
     pub(super) before: Before,
     /// Whether the backing is what the COW file was written over.
     pub(super) backing: Backing,
+    /// Whether another COW file was merged into the backing after the last write to this one.
+    pub(super) is_overtaken: bool,
     /// Whether other COW files name the backing.
     pub(super) has_others: bool,
     /// Whether the backing has other names, by which it would change too.
@@ -92,6 +94,8 @@ pub(super) enum Why {
     MergedEarlier,
     /// The backing is not what the COW file was written over.
     Differs,
+    /// Another COW file was merged into the backing after the last write to this one.
+    Overtaken,
     /// Other COW files name the backing.
     Others,
     /// The backing has other names.
@@ -147,10 +151,11 @@ fn fresh(seen: &Seen) -> Result<Plan, Why> {
     if seen.force {
         return Ok(Plan::Fresh);
     }
-    match (seen.has_others, seen.has_names) {
-        (true, _) => Err(Why::Others),
-        (_, true) => Err(Why::Names),
-        (false, false) => Ok(Plan::Fresh),
+    match (seen.is_overtaken, seen.has_others, seen.has_names) {
+        (true, ..) => Err(Why::Overtaken),
+        (_, true, _) => Err(Why::Others),
+        (.., true) => Err(Why::Names),
+        (false, false, false) => Ok(Plan::Fresh),
     }
 }
 

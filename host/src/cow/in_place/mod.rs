@@ -92,9 +92,6 @@ pub fn merge_in_place(options: &Options<'_>, progress: &mut dyn Progress) -> Res
 
     let observed = observe::observe(&cow, &backing, options)?;
     let plan = decide(&observed.seen).map_err(|why| observed.about(&cow, &backing).refusal(why))?;
-    if plan == Plan::Fresh && !options.force {
-        backing.is_overtaken(&cow)?;
-    }
     let job = Job { cow: &cow, backing: &backing.disk, observed: &observed };
     match (plan, observed.merged()) {
         (Plan::Already, Some(at)) => {

@@ -37,6 +37,7 @@ pub(super) struct Observed {
     backing: Identity,
     names: u64,
     mismatch: Option<Refusal>,
+    overtaken: Option<Refusal>,
 }
 
 /// Opens the backing of a COW file to write to it, and nowhere else.
@@ -79,9 +80,14 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         (Some(_), None) => decide::Backing::Fits,
         (Some(_), Some(_)) => decide::Backing::Differs,
     };
+    let overtaken = match &found {
+        Some(found) => backing.overtaken(cow, &file, found)?,
+        None => None,
+    };
     let seen = Seen {
         before: before(found.as_ref(), &cow_now, &backing_now),
         backing: fits,
+        is_overtaken: overtaken.is_some(),
         has_others: !others.is_empty(),
         has_names: names > 1,
         force: options.force,
@@ -98,6 +104,7 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         backing: backing_now,
         names,
         mismatch,
+        overtaken,
     })
 }
 
@@ -208,6 +215,7 @@ impl Observed {
             others: &self.others,
             names: self.names,
             mismatch: self.mismatch.clone(),
+            overtaken: self.overtaken.clone(),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct About<'a> {
     pub(super) names: u64,
     /// What is said of a backing that does not fit.
     pub(super) mismatch: Option<Refusal>,
+    /// What is said of a COW file over which another merge has gone.
+    pub(super) overtaken: Option<Refusal>,
 }
 
 /// What goes on all the same.
@@ -34,7 +36,8 @@ impl About<'_> {
         let (text, hint) = match why {
             Why::UnfinishedOther => return self.unfinished_other(),
             Why::Others => return self.are_named(),
-            Why::Differs => return self.differs(),
+            Why::Differs => return self.differs(&self.mismatch),
+            Why::Overtaken => return self.differs(&self.overtaken),
             Why::WrittenMidway => (
                 format!("{cow} is not what it was when its merge into {backing} was cut off"),
                 "if it was only written to since, --force finishes the merge; if it was made anew, restore the backing file from a copy".into(),
@@ -99,10 +102,10 @@ impl About<'_> {
         Refusal::new(RefusalKind::Rule, text).hint(hint)
     }
 
-    fn differs(&self) -> Refusal {
+    fn differs(&self, said: &Option<Refusal>) -> Refusal {
         let (cow, backing) = (self.cow.display(), self.backing.display());
         let text = format!("{cow} was not written over {backing} as it is");
-        self.mismatch.clone().unwrap_or_else(|| Refusal::new(RefusalKind::Rule, text))
+        said.clone().unwrap_or_else(|| Refusal::new(RefusalKind::Rule, text))
     }
 
     fn was_into(&self) -> &Path {

@@ -35,8 +35,10 @@ fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
 fn all() -> Vec<Seen> {
     let mut all = Vec::new();
     for (before, backing) in pairs(&befores(), &BACKING) {
-        for (has_others, (has_names, force)) in pairs(&BOOLS, &pairs(&BOOLS, &BOOLS)) {
-            all.push(Seen { before, backing, has_others, has_names, force });
+        for ((is_overtaken, has_others), (has_names, force)) in
+            pairs(&pairs(&BOOLS, &BOOLS), &pairs(&BOOLS, &BOOLS))
+        {
+            all.push(Seen { before, backing, is_overtaken, has_others, has_names, force });
         }
     }
     all
@@ -44,7 +46,7 @@ fn all() -> Vec<Seen> {
 
 type Decided = Result<Plan, Why>;
 
-/// What is wanted where the backing has neither other COW files nor other names: without
+/// What is wanted where no merge has overtaken the COW file and the backing has neither other COW files nor other names: without
 /// `--force`, and with it. `None` in a row is any.
 #[rustfmt::skip]
 const WANTED: [(Row, Option<Backing>, Decided, Decided); 20] = [
@@ -123,9 +125,10 @@ fn wanted(seen: &Seen) -> Decided {
 #[test]
 fn every_combination_is_decided_as_the_table_has_it() {
     let all = all();
-    assert_eq!(all.len(), 43 * 3 * 8);
+    assert_eq!(all.len(), 43 * 3 * 16);
     for seen in all {
         let wanted = match wanted(&seen) {
+            Ok(Fresh) if seen.is_overtaken && !seen.force => Err(Why::Overtaken),
             Ok(Fresh) if seen.has_others && !seen.force => Err(Why::Others),
             Ok(Fresh) if seen.has_names && !seen.force => Err(Why::Names),
             decided => decided,
@@ -155,7 +158,7 @@ fn force_changes_only_what_it_is_said_to_change() {
             Ok(plan) => assert_eq!(forced, Ok(plan), "{seen:?}"),
         }
     }
-    assert_eq!(reasons.len(), 9, "each reason is one of something: {reasons:?}");
+    assert_eq!(reasons.len(), 10, "each reason is one of something: {reasons:?}");
 }
 
 #[test]
