@@ -167,7 +167,8 @@ impl Contestant {
             command.arg("--copy");
         }
         if let Data::Store(_) = self.data {
-            command.arg("--backing").arg(place.backing());
+            // The COW file beside it is of the same backing, which comes back after the merge.
+            command.arg("--force").arg("--backing").arg(place.backing());
         }
         command.arg(self.cow(place));
         if new {
