@@ -52,16 +52,16 @@ pub(crate) fn scattered() -> Case {
     Case::new("scattered", size, pieces_at, &mut random)
 }
 
-/// 2 GiB, half of it: every other MiB.
+/// 1 GiB, half of it: every other MiB.
 pub(crate) fn dense() -> Case {
-    let pieces = (0..1024).map(|at| 2 * at * MIB..(2 * at + 1) * MIB).collect();
-    Case::new("dense", 2048 * MIB, pieces, &mut Random(0x6465_6e73))
+    let pieces = (0..512).map(|at| 2 * at * MIB..(2 * at + 1) * MIB).collect();
+    Case::new("dense", 1024 * MIB, pieces, &mut Random(0x6465_6e73))
 }
 
-/// 2 GiB, five pieces of 16 KiB.
+/// 256 MiB, five pieces of 16 KiB.
 pub(crate) fn tiny() -> Case {
-    let pieces = (0..5).map(|at| at * 401 * MIB + BLOCK..at * 401 * MIB + 5 * BLOCK).collect();
-    Case::new("tiny", 2048 * MIB, pieces, &mut Random(0x7469_6e79))
+    let pieces = (0..5).map(|at| at * 51 * MIB + BLOCK..at * 51 * MIB + 5 * BLOCK).collect();
+    Case::new("tiny", 256 * MIB, pieces, &mut Random(0x7469_6e79))
 }
 
 impl Case {
