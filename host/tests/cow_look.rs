@@ -288,7 +288,7 @@ fn volatile(path: &Path) -> File {
     };
     let (disk, block, blocks) = (Guid([1; 16]), LogicalBlock::B512, 8 * 2048);
     // What follows the last partition would belong to it, had the disk grown.
-    let last = Entry { number: 3, first: 6 * 2048, last: 7 * 2048 - 1, ..entry.clone() };
+    let last = Entry { number: 3, first: 6 * 2048, last: 7 * 2048 - 1, ..entry };
     let last = Entry { type_guid: partition_type::SWAP, guid: Guid([3; 16]), ..last };
     let ends = Table { disk, block, blocks, entries: vec![entry, last] }.build().unwrap();
     let file = File::create(path).unwrap();

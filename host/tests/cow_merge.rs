@@ -1,5 +1,7 @@
 //! A COW file and its backing become a new file, which is what a naive merge makes of them, and nothing else stays.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod overlays;
 mod stores;
 

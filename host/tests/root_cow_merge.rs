@@ -1,5 +1,7 @@
 //! Merges on file systems of their own: what is cloned and what is copied, devices, no room, faults, and memory.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod loopfs;
 mod overlays;
 mod stores;
@@ -37,8 +39,9 @@ fn blocks() -> Vec<Write> {
 }
 
 fn runs(overlay: &Overlay) -> u64 {
-    Cow::open(&overlay.cow).unwrap().runs(Bytes(SIZE)).unwrap().map(|run| run.unwrap()).count()
-        as u64
+    let runs: Result<Vec<_>, _> =
+        Cow::open(&overlay.cow).unwrap().runs(Bytes(SIZE)).unwrap().collect();
+    runs.unwrap().len() as u64
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn whole_blocks_are_cloned_by_one_call_a_run_and_nothing_is_copied() {
 fn parts_of_blocks_are_copied_beside_clones() {
     let write = |at: u64| Write {
         sectors: at * 32 + at % 8..at * 32 + 12 + at % 19,
-        byte: if at % 5 == 0 { 0 } else { 5 },
+        byte: if at.is_multiple_of(5) { 0 } else { 5 },
     };
     let mut writes: Vec<_> = (0..380).map(write).collect();
     // The last sector, which is in the last block alone.

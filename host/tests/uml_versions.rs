@@ -54,7 +54,7 @@ impl Version {
                 head.extend(u64(size));
                 head.extend(u32(512));
                 let (start, length) = (head.len() as u64, (size + 511) / (8 * 512));
-                (head, start, length, (start + length + 511) / 512 * 512)
+                (head, start, length, (start + length).next_multiple_of(512))
             }
             Self::Three { is_unpacked } => {
                 head.extend(u32(3));
@@ -67,7 +67,7 @@ impl Version {
                 head.extend(field(4096));
                 head.extend(is_unpacked.then_some([0; 4]).into_iter().flatten());
                 let length = size.div_ceil(512).div_ceil(8);
-                (head, 8192, length, (8192 + length + 4095) / 4096 * 4096)
+                (head, 8192, length, (8192 + length).next_multiple_of(4096))
             }
         }
     }

@@ -80,11 +80,12 @@ fn put(cow: &Path, head: &[u8], size: u64, writes: &[Write], wanted: &mut [u8]) 
 /// Returns a header, by the layout of the kernel's arch/um/drivers/cow_user.c.
 fn head(version: u8, backing: &Path, modified: u32, size: u64) -> Vec<u8> {
     let path = backing.as_os_str().as_bytes();
-    let (word, long): (fn(u32) -> [u8; 4], fn(u64) -> [u8; 8]) = match version {
-        3 => return uml_cow::head(path, modified, Bytes(size)).unwrap(),
-        2 => (u32::to_be_bytes, u64::to_be_bytes),
-        _ => (u32::to_le_bytes, u64::to_le_bytes),
-    };
+    if version == 3 {
+        return uml_cow::head(path, modified, Bytes(size)).unwrap();
+    }
+    let is_big = version == 2;
+    let word = |number: u32| if is_big { number.to_be_bytes() } else { number.to_le_bytes() };
+    let long = |number: u64| if is_big { number.to_be_bytes() } else { number.to_le_bytes() };
     let mut field = vec![0; if version == 1 { 256 } else { 4096 }];
     field[..path.len()].copy_from_slice(path);
     [
