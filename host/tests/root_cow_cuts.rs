@@ -166,48 +166,80 @@ fn failed_anywhere(kind: Kind, of: Of, how: &[&str]) {
 #[test]
 fn a_killed_merge_of_clones_on_btrfs_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Btrfs, Of::Uml, &[]);
+}
+
+#[test]
+fn a_killed_merge_of_clones_on_btrfs_with_a_store_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Btrfs, Of::Store, &[]);
 }
 
 #[test]
 fn a_killed_merge_of_copies_on_btrfs_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Btrfs, Of::Uml, &["--copy"]);
+}
+
+#[test]
+fn a_killed_merge_of_copies_on_btrfs_with_a_store_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Btrfs, Of::Store, &["--copy"]);
 }
 
 #[test]
 fn a_killed_merge_of_clones_on_xfs_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Xfs, Of::Uml, &[]);
+}
+
+#[test]
+fn a_killed_merge_of_clones_on_xfs_with_a_store_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Xfs, Of::Store, &[]);
 }
 
 #[test]
 fn a_killed_merge_of_copies_on_xfs_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Xfs, Of::Uml, &["--copy"]);
+}
+
+#[test]
+fn a_killed_merge_of_copies_on_xfs_with_a_store_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Xfs, Of::Store, &["--copy"]);
 }
 
 #[test]
 fn a_killed_merge_on_ext4_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Ext4, Of::Uml, &[]);
+}
+
+#[test]
+fn a_killed_merge_on_ext4_with_a_store_is_finished_by_the_same_command() {
     killed_anywhere(Kind::Ext4, Of::Store, &[]);
 }
 
 #[test]
 fn a_failed_merge_of_clones_on_btrfs_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Btrfs, Of::Uml, &[]);
+}
+
+#[test]
+fn a_failed_merge_of_clones_on_btrfs_with_a_store_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Btrfs, Of::Store, &[]);
 }
 
 #[test]
 fn a_failed_merge_of_clones_on_xfs_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Xfs, Of::Uml, &[]);
+}
+
+#[test]
+fn a_failed_merge_of_clones_on_xfs_with_a_store_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Xfs, Of::Store, &[]);
 }
 
 #[test]
 fn a_failed_merge_on_ext4_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Ext4, Of::Uml, &[]);
+}
+
+#[test]
+fn a_failed_merge_on_ext4_with_a_store_is_finished_by_the_same_command() {
     failed_anywhere(Kind::Ext4, Of::Store, &[]);
 }
 
