@@ -165,7 +165,7 @@ fn usage(arg: &Arg) -> String {
         Some(long) => format!("Fl -{long}{}{many}", value(arg)),
         None => format!("{}{many}", value(arg).trim_start()),
     };
-    if arg.is_required_set() { bare } else { format!("Op {bare}") }
+    if arg.is_required_set() { bare } else { format!("Oo {bare} Oc") }
 }
 
 fn value(arg: &Arg) -> String {
@@ -239,7 +239,7 @@ mod tests {
                 let head = format!(".It Cm {} {}", group.get_name(), verb.get_name());
                 let line = page.lines().find(|line| {
                     line.split(" Ar ").next().is_some_and(|name| {
-                        name.split(" Op ").next() == Some(&head)
+                        name.split(" Oo ").next() == Some(&head)
                             || name.split(" Fl ").next() == Some(&head)
                     })
                 });
