@@ -13,9 +13,10 @@ const SIZE: u64 = 16 << 40;
 /// Pieces of the COW file of user-mode Linux, and how long each is.
 const PIECES: u64 = 6000;
 const PIECE: u64 = 32 << 10;
-/// Exceptions of the store: more than are kept in memory at once.
+const BLOCK: u64 = 4096;
+/// Exceptions of the store: more than are kept in memory at once, of the smallest chunks.
 const EXCEPTIONS: u64 = 3 << 20;
-const CHUNK: u64 = 4096;
+const CHUNK: u64 = 512;
 
 /// Measures in `dir` and says `memory BYTES WHAT…`.
 pub(crate) fn measure(dir: &Path, ebbtide: &Path) -> Result<()> {
@@ -24,8 +25,8 @@ pub(crate) fn measure(dir: &Path, ebbtide: &Path) -> Result<()> {
     let (backing, uml, out) = (dir.join("backing.img"), dir.join("cow.uml"), dir.join("out.img"));
     File::create_new(&backing)?.set_len(SIZE)?;
     let mut random = Random(0x6c61_7267);
-    let part = SIZE / PIECES / CHUNK;
-    let begin = |at: u64, random: &mut Random| (at * part + random.below(part - 8)) * CHUNK;
+    let part = SIZE / PIECES / BLOCK;
+    let begin = |at: u64, random: &mut Random| (at * part + random.below(part - 8)) * BLOCK;
     let begins: Vec<u64> = (0..PIECES).map(|at| begin(at, &mut random)).collect();
     let pieces = begins.into_iter().map(|begin| begin..begin + PIECE).collect();
     data::uml::make(&uml, &Case::new("large", SIZE, pieces, &mut random), &backing)?;
@@ -44,7 +45,9 @@ pub(crate) fn measure(dir: &Path, ebbtide: &Path) -> Result<()> {
     let store = dir.join("cow.store");
     scattered_store(&store)?;
     let mut info = cow(&["info", "--backing"]);
-    say("info of a store of 3 Mi chunks", info.arg(&backing).arg(&store))
+    say("info of a store of 3 Mi chunks", info.arg(&backing).arg(&store))?;
+    let mut merge = cow(&["merge", "--in-place", "--force", "--backing"]);
+    say("in place, a store of 3 Mi chunks", merge.arg(&backing).arg(&store))
 }
 
 fn say(what: &str, command: &Command) -> Result<()> {
@@ -52,15 +55,15 @@ fn say(what: &str, command: &Command) -> Result<()> {
     Ok(())
 }
 
-/// Writes a store whose chunks came from all over the device, in no order; their content is holes.
+/// Writes a store whose chunks are beside each other in the device and nowhere in the store; their content is holes.
 fn scattered_store(path: &Path) -> Result<()> {
     let file = File::create_new(path)?;
     let per_area = CHUNK / 16;
     file.set_len((2 + EXCEPTIONS + EXCEPTIONS / per_area) * CHUNK)?;
     file.write_all_at(&data::store::header(CHUNK)?, 0)?;
     // An odd factor leads to every number below a power of two once.
-    let (all, chunks) = (EXCEPTIONS.next_power_of_two(), SIZE / CHUNK);
-    let olds = (0..all).map(|n| n.wrapping_mul(0x9e37_79b1) % all * (chunks / all));
+    let all = EXCEPTIONS.next_power_of_two();
+    let olds = (0..all).map(|n| n.wrapping_mul(0x9e37_79b1) % all);
     let olds: Vec<u64> = olds.take(usize::try_from(EXCEPTIONS)?).collect();
     for (area, olds) in (0..).zip(olds.chunks(usize::try_from(per_area)?)) {
         let first = 1 + area * (per_area + 1);

@@ -26,14 +26,22 @@ pub(super) const KINDS: [Kind; 3] = [
 const SIZE: u64 = 8 << 30;
 /// How much is written at once.
 const PIECE: usize = 4 << 20;
-/// Attaches, mounts, and leaves the device to go with its mount; then the program.
+/// Attaches, mounts, and leaves the device to go with its mount; then the program. What follows makes another file system
+/// in the same place, so it ends when the device has really gone, which takes the kernel a moment.
 const MOUNTED: &str = r#"
 image=$1 mounted=$2 options=$3; shift 3
 loop=$(losetup --find --show --direct-io=on "$image") || loop=$(losetup --find --show "$image") || exit
 mount -o "$options" "$loop" "$mounted"; failed=$?
 losetup --detach "$loop"
 [ "$failed" = 0 ] || exit "$failed"
-exec "$@"
+"$@"; ended=$?
+umount "$mounted" || exit
+for look in $(seq 100); do
+    [ -z "$(losetup --associated "$image")" ] && exit "$ended"
+    sleep 0.1
+done
+echo "$loop does not go away" >&2
+exit 1
 "#;
 
 /// A file system.
