@@ -37,7 +37,7 @@ pub struct Entry<'a> {
 pub struct Name<'a>(&'a [[u8; 2]]);
 
 impl<'a> Table<'a> {
-    /// Reads the primary table of a disk that begins with `head`: [`HEAD`] bytes hold the usual one.
+    /// Reads the primary table of a disk that begins with `head`: [`HEAD`](super::HEAD) bytes hold the usual one.
     ///
     /// # Errors
     /// There is none for either size of a block, or the first that is there cannot be believed.
