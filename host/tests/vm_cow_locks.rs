@@ -77,7 +77,7 @@ fn user_mode_linux_that_was_told_to_share_is_seen_too() -> vmtest::Result<()> {
     let (cow, backing) = files(dir.path());
     let vm = require!(
         Uml::sharing(dir.path())
-            .cmdline(&format!("ubd0s={},{}", cow.display(), backing.display()))
+            .cmdline(&format!("ubd0c={},{}", cow.display(), backing.display()))
             .start()
     );
     vm.run("(exec 7<>/dev/ubda; sleep 600) >/dev/null 2>&1 & sleep 1")?;

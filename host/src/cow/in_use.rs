@@ -2,7 +2,7 @@
 //!
 //! | who | says so by |
 //! |---|---|
-//! | user-mode Linux | a POSIX lock of the whole file: to write on a COW file, to read on its backing (arch/um/os-Linux/file.c, `os_lock_file`); none with the flag `s` |
+//! | user-mode Linux | a POSIX lock of the whole file: to write on a COW file, to read on its backing (arch/um/os-Linux/file.c, `os_lock_file`); none with the flag `c` |
 //! | QEMU | OFD locks to read of byte 100 + p for what it does, 200 + p for what it allows nobody else (block/file-posix.c) |
 //! | a loop device | nothing: it has the file open |
 //! | a mount, a mapped device | having the device for itself (`O_EXCL`) |
