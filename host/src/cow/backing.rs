@@ -195,7 +195,8 @@ pub fn is_of(marker: &Marker, cow: &Cow) -> Result<bool> {
     Ok(marker.cow.since(&identity(&cow.disk)?) == Since::Same)
 }
 
-fn identity(disk: &Disk) -> Result<Identity> {
+/// Returns what a file or a device is known again by, as it is now.
+pub(super) fn identity(disk: &Disk) -> Result<Identity> {
     Identity::of(disk).map_err(Error::doing(format!("look at {}", disk.path.display())))
 }
 

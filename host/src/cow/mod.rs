@@ -8,6 +8,7 @@ pub mod backing;
 pub mod create;
 mod disk;
 pub mod export;
+mod free;
 mod image;
 pub mod in_place;
 pub mod in_use;

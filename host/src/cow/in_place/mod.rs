@@ -19,7 +19,7 @@ mod refuse;
 mod room;
 pub(super) mod times;
 
-use super::{Cow, Disk, Done, Kind, Sharing, in_use, marker, transfer};
+use super::{Cow, Disk, Done, Kind, Sharing, backing::identity, in_use, marker, transfer};
 use crate::{Error, Result, file::Progress};
 use decide::{Plan, decide};
 use jiff::Timestamp;
@@ -138,7 +138,7 @@ impl Job<'_> {
             None => {}
         }
         let at = Timestamp::now();
-        marker.state = State::Merged { at, after: observe::identity(backing)? };
+        marker.state = State::Merged { at, after: identity(backing)? };
         marker.write(file)?;
         Ok(Merged {
             backing: backing.path.clone(),

@@ -10,7 +10,7 @@ use crate::{
     Error, Refusal, Result,
     cow::{
         Backing, Cow, Disk, Kind,
-        backing::Mismatch,
+        backing::{Mismatch, identity},
         marker::{self, Earlier, Identity, Marker, Since, State, split},
         others::others,
     },
@@ -106,11 +106,6 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         mismatch,
         overtaken,
     })
-}
-
-/// Returns what a file or a device is known again by.
-pub(super) fn identity(disk: &Disk) -> Result<Identity> {
-    Identity::of(disk).map_err(Error::doing(format!("look at {}", disk.path.display())))
 }
 
 /// Returns how many names a file has.

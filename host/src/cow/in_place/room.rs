@@ -2,13 +2,13 @@
 
 use crate::{
     Error, Result,
-    cow::{Disk, Kind, Runs, Sharing},
+    cow::{Disk, Kind, Runs, Sharing, free::free, transfer::block},
     error::{Refusal, RefusalKind},
     file::next_data,
 };
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
-use nix::{libc, sys::statvfs::fstatvfs};
+use nix::libc;
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _};
 
 /// What a merge will bring.
@@ -51,14 +51,8 @@ pub(super) fn wanted(runs: Runs<'_>, backing: &Disk) -> Result<Wanted> {
 /// There is less.
 pub(super) fn suffices(wanted: Wanted, sharing: Sharing, cow: &Disk, backing: &Disk) -> Result<()> {
     let path = backing.path.display();
-    let found = fstatvfs(&backing.file).map_err(|errno| {
-        Error::doing(format!("look at the file system of {path}"))(errno.into())
-    })?;
-    // What is free and not available, ext4 keeps for itself, and some of it for root.
-    let blocks = found.blocks_available();
-    let block = found.fragment_size();
-    let free = Bytes(blocks.saturating_mul(block));
-    if wanted.new <= free || sharing == Sharing::WhereItCan && can_clone(cow, backing, block) {
+    let free = free(backing)?;
+    if wanted.new <= free || sharing == Sharing::WhereItCan && can_clone(cow, backing)? {
         return Ok(());
     }
     let cow = cow.path.display();
@@ -70,15 +64,13 @@ pub(super) fn suffices(wanted: Wanted, sharing: Sharing, cow: &Disk, backing: &D
 }
 
 /// Returns whether a file in the directory of the backing can share extents with the COW file.
-fn can_clone(cow: &Disk, backing: &Disk, block: u64) -> bool {
-    if cow.kind == Kind::Device || backing.kind == Kind::Device {
-        return false;
-    }
-    let Ok(real) = std::fs::canonicalize(&backing.path) else { return false };
+fn can_clone(cow: &Disk, backing: &Disk) -> Result<bool> {
+    let Some(block) = block(backing)?.filter(|_| cow.kind == Kind::File) else { return Ok(false) };
+    let Ok(real) = std::fs::canonicalize(&backing.path) else { return Ok(false) };
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC);
     let file = options.open(real.parent().unwrap_or(&real));
     // A length of 0 is all of it.
     let length = if cow.size.0 > block { block } else { 0 };
-    file.is_ok_and(|file| reflink::clone_range(&cow.file, 0, length, &file, 0).is_ok())
+    Ok(file.is_ok_and(|file| reflink::clone_range(&cow.file, 0, length, &file, 0).is_ok()))
 }

@@ -4,6 +4,7 @@ use crate::{
     Error, Result,
     cow::{
         Disk, Kind, Sharing,
+        free::free,
         transfer::{Part, block, split::split},
     },
     error::{Refusal, RefusalKind},
@@ -11,7 +12,6 @@ use crate::{
 };
 use ebbtide_format::units::Bytes;
 use ebbtide_sys::reflink;
-use nix::{sys::statvfs::fstatvfs, unistd::geteuid};
 use std::path::Path;
 
 /// What a new file will need.
@@ -67,14 +67,6 @@ impl Room {
             format!("{out} needs {new} that cannot be cloned; its file system has {free} free");
         Err(Refusal::new(RefusalKind::Unable, text).hint("make room first").into())
     }
-}
-
-/// Returns how much may be written.
-fn free(to: &Disk) -> Result<Bytes> {
-    let doing = format_args!("look at the file system of {}", to.path.display());
-    let found = fstatvfs(&to.file).map_err(|errno| Error::doing(doing)(errno.into()))?;
-    let blocks = if geteuid().is_root() { found.blocks_free() } else { found.blocks_available() };
-    Ok(Bytes(blocks.saturating_mul(found.fragment_size())))
 }
 
 /// Returns whether a new file, which is empty and will be, can share extents with another.

@@ -1,0 +1,43 @@
+//! What a COW file can be written over.
+
+use crate::{
+    Result,
+    cow::{
+        Disk, Kind,
+        image::{self, is_cow},
+        marker,
+    },
+    error::{Refusal, RefusalKind},
+};
+use ebbtide_format::units::Bytes;
+use std::path::Path;
+
+/// Refuses what nothing can be written over.
+pub(in crate::cow) fn may_be_backing(backing: &Disk) -> Result<()> {
+    let path = backing.path.display();
+    if backing.size == Bytes(0) {
+        let text = format!("{path} is empty: there is no device of 0 bytes");
+        return Err(Refusal::new(RefusalKind::Rule, text).into());
+    }
+    if is_cow(&image::head(backing, 0)?) {
+        let text = format!("{path} is a COW file itself, and there are no COW files of COW files");
+        let hint = format!("merge it first: 'ebbtide cow merge {path} OUT'");
+        return Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into());
+    }
+    if backing.kind == Kind::File {
+        is_merged(&backing.path)?;
+    }
+    Ok(())
+}
+
+/// Refuses a backing into which a merge is unfinished.
+pub(in crate::cow) fn is_merged(backing: &Path) -> Result<()> {
+    let file = marker::of(backing)?;
+    let Some(marker) = marker::read(&file)?.filter(marker::Marker::is_unfinished) else {
+        return Ok(());
+    };
+    let (path, cow) = (backing.display(), marker.cow.path.display());
+    let text = format!("the merge of {cow} into {path} was cut off, says {}", file.display());
+    let hint = format!("finish it first: 'ebbtide cow merge --in-place {cow}'");
+    Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+}

@@ -1,0 +1,86 @@
+//! What has the name of a new COW file already, and whether it may be replaced.
+
+use super::Options;
+use crate::{
+    Error, Result,
+    cow::{
+        Cow, Disk, Kind,
+        backing::identity,
+        image::{self, is_cow},
+        marker::{self, Since},
+        merge::exists,
+    },
+    error::{Refusal, RefusalKind},
+};
+use ebbtide_format::units::Bytes;
+use std::path::Path;
+
+/// Returns the COW file that is to be replaced, open to be written; none when nothing is there.
+pub(super) fn replaced(options: &Options<'_>, backing: &Disk) -> Result<Option<Disk>> {
+    if options.cow.symlink_metadata().is_err() {
+        // What else is wrong with the path, who makes the file is told.
+        return Ok(None);
+    }
+    let shown = options.cow.display();
+    let found = Disk::open(options.cow)?;
+    let refuse = |text: String| Err(Refusal::new(RefusalKind::Rule, text).into());
+    if found.is_same(backing) {
+        return refuse(format!("{shown} is the backing itself, and cannot be the COW file too"));
+    }
+    if !options.force {
+        return Err(taken(options.cow).into());
+    }
+    if found.kind == Kind::Device {
+        return refuse(format!("{shown} is a device, and is not replaced by a file"));
+    }
+    // uml_mkcow leaves an empty file where it fails.
+    if found.size != Bytes(0) && !is_cow(&image::head(&found, 0)?) {
+        let text = format!("{shown} is no COW file, and is not replaced by one");
+        return Err(Refusal::new(RefusalKind::Rule, text).hint("give a name that is free").into());
+    }
+    if found.size != Bytes(0) {
+        is_needed(options.cow)?;
+    }
+    // A link stays one; what it leads to is replaced.
+    let real = options
+        .cow
+        .canonicalize()
+        .map_err(Error::doing(format!("find the real path of {shown}")))?;
+    // A second opening of ours would look like somebody else's.
+    drop(found);
+    Disk::open_to_write(&real).map(Some)
+}
+
+/// Returns the refusal of a name that is taken, be it by a COW file that could be replaced.
+pub(super) fn taken(cow: &Path) -> Refusal {
+    exists(&cow.display().to_string())
+        .hint("give a name that is free; --force replaces a COW file, with all that it holds")
+}
+
+/// Refuses to lose what the unfinished merge of a COW file into its backing is finished with.
+pub(in crate::cow) fn is_needed(cow: &Path) -> Result<()> {
+    let cow = Cow::look(cow)?;
+    let now = identity(&cow.disk)?;
+    let recorded = cow.recorded().and_then(|recorded| marker::of(&recorded.backing).ok());
+    let beside = marker::of(&cow.disk.path).ok();
+    for file in recorded.into_iter().chain(beside) {
+        let Some(marker) = marker::read(&file)?.filter(marker::Marker::is_unfinished) else {
+            continue;
+        };
+        if marker.cow.since(&now) == Since::Another {
+            continue;
+        }
+        return Err(needed(&cow.disk.path, &marker.backing.path, &file).into());
+    }
+    Ok(())
+}
+
+fn needed(cow: &Path, backing: &Path, file: &Path) -> Refusal {
+    let (cow, backing) = (cow.display(), backing.display());
+    let text = format!(
+        "the merge of {cow} into {backing} was cut off, and is finished with what {cow} holds, says {}",
+        file.display()
+    );
+    Refusal::new(RefusalKind::Rule, text)
+        .hint(format!("finish it first: 'ebbtide cow merge --in-place {cow}'"))
+}
