@@ -13,6 +13,7 @@ pub mod file;
 pub mod name;
 mod near;
 pub mod pool;
+mod record;
 pub mod vm;
 pub mod volume;
 

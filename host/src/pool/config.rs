@@ -68,7 +68,7 @@ impl Config {
     /// # Errors
     /// Names the line, what was wanted there and what was found.
     pub fn parse(text: &[u8], file: &Path) -> Result<Self> {
-        super::record::parse(text, file, FORMAT)
+        crate::record::parse(text, file, FORMAT)
     }
 
     /// Returns the file's content.
@@ -76,7 +76,7 @@ impl Config {
     /// # Errors
     /// None that a value of this type has.
     pub fn print(&self) -> Result<Vec<u8>> {
-        super::record::print(self, Path::new(FILE))
+        crate::record::print(self, Path::new(FILE))
     }
 }
 

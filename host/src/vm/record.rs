@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     name::VmName,
-    pool::record as text,
+    record as text,
 };
 use ebbtide_format::units::Bytes;
 use jiff::Timestamp;

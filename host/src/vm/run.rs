@@ -3,7 +3,8 @@
 use super::{Guard, Vm};
 use crate::{
     error::{Error, Result},
-    pool::{Pool, record as text},
+    pool::{Pool, record::replace},
+    record as text,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,7 @@ fn line(path: &str) -> Option<String> {
 /// Names the operation that failed.
 pub fn write_run(pool: &Pool, guard: &Guard, run: &Run) -> Result<()> {
     let file = guard.vm().dir.join(FILE);
-    text::replace(pool.store(), &file, text::print(run, &file)?)
+    replace(pool.store(), &file, text::print(run, &file)?)
 }
 
 /// Returns who runs a VM, or ran it when it was cut off.

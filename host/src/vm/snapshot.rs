@@ -14,10 +14,10 @@ use crate::{
     pool::{
         Pool, SNAPSHOTS,
         driver::Volume,
-        record as text,
         step::{self, Step},
         store::{Progress, Store},
     },
+    record as text,
     volume::{FileKind, files::file_name},
 };
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! A marker as text.
 
 use super::{EARLIER, Earlier, Identity, MOST, Marker, State};
-use crate::{Error, Result, pool::record};
+use crate::{Error, Result, record};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
