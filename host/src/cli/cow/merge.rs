@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// merge, are given up by that
     #[arg(long)]
     force: bool,
-    /// What says what was merged; needed where COW file and backing are devices
+    /// What says what was merged; needed where COW file and backing are both devices, and refused elsewhere
     #[arg(long, value_name = "FILE", requires = "in_place", conflicts_with = "out")]
     marker: Option<PathBuf>,
     /// Copy every byte, and share none with the COW file or its backing

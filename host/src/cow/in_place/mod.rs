@@ -38,7 +38,7 @@ pub struct Options<'a> {
     pub search: &'a [PathBuf],
     /// Whether to go on where that loses something.
     pub force: bool,
-    /// Where the marker is, if not beside the backing.
+    /// Where the marker is of a merge of a device into a device; every other has its place.
     pub marker: Option<&'a Path>,
     /// Whether extents may be cloned.
     pub sharing: Sharing,
