@@ -269,6 +269,7 @@ fn steps(calls: &str) -> Vec<String> {
         let file = match first {
             _ if first.contains(".aside-root.img.ebbtide-merge") => "marker",
             _ if first.contains("/at/root.img>") => "backing",
+            _ if first.contains("/at/work.cow>") => "COW file",
             _ if first.contains("/at>") => "names",
             _ if first.contains("/at/") => first,
             _ => continue,
@@ -290,6 +291,8 @@ fn steps(calls: &str) -> Vec<String> {
 #[test]
 fn each_step_is_durable_before_the_next() {
     let marker = ["write marker", "sync marker", "rename marker", "sync names"];
+    // What goes into the backing is not to be lost where it came from.
+    let source = ["sync COW file"];
     let begun = ["time of backing", "sync backing"];
     let data = ["data to backing", "sync backing"];
     let ended = ["time of backing", "sync backing"];
@@ -300,8 +303,8 @@ fn each_step_is_durable_before_the_next() {
             let steps = steps(&room.traced.calls(&DURABLE, &room.arguments()));
             let wanted: Vec<&str> = match of {
                 // First it is tried whether the time may be set: to what it is.
-                Of::Uml => [&begun[..1], &marker, &begun, &data, &ended, &marker].concat(),
-                Of::Store => [&marker[..], &data, &marker].concat(),
+                Of::Uml => [&begun[..1], &source, &marker, &begun, &data, &ended, &marker].concat(),
+                Of::Store => [&source[..], &marker, &data, &marker].concat(),
             };
             assert_eq!(steps, wanted, "{kind:?}, {of:?}");
         }

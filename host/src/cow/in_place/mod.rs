@@ -5,6 +5,7 @@
 //!
 //! | step | what a cut after it leaves |
 //! |---|---|
+//! | the COW file is synced | nothing new |
 //! | the marker says "merging", with what COW file and backing are known again by | the backing as it was |
 //! | the backing gets another time of modification | no kernel takes it for what its COW files are over |
 //! | runs go into the backing, which is synced | any part of them |
@@ -25,7 +26,10 @@ use decide::{Plan, decide};
 use jiff::Timestamp;
 use marker::State;
 use observe::Observed;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +124,7 @@ impl Job<'_> {
             times::may_set(backing)?;
         }
 
+        durable(&cow.disk)?;
         let (file, mut marker) = (&observed.file, observed.marker(cow));
         marker.write(file)?;
         if let Some(time) = time {
@@ -148,5 +153,15 @@ impl Job<'_> {
             others: observed.others.clone(),
             marker: file.clone(),
         })
+    }
+}
+
+/// Makes durable what the COW file holds: whoever wrote it last may not have, and what the backing gets of it is not to
+/// outlive it. A repeated merge would bring less then, and leave a mixture.
+fn durable(cow: &Disk) -> Result<()> {
+    match cow.file.sync_all() {
+        // A file system that is never written to syncs nothing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced.map_err(Error::doing(format!("sync {}", cow.path.display()))),
     }
 }
