@@ -1,16 +1,13 @@
 //! How much memory a program takes at most.
 
-use crate::Result;
+use crate::{Result, run::quietly};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::process::{Command, Stdio};
 
 /// Runs a program to its end and says how much was in memory at once, in bytes. The kernel counts all children together,
 /// and what a child had before it became the program; so this process is small and runs one.
 pub(crate) fn of(program: &str, args: &[&str]) -> Result<()> {
-    let status = Command::new(program).args(args).stdout(Stdio::null()).status()?;
-    if !status.success() {
-        return Err(format!("{program} {}: {status}", args.join(" ")).into());
-    }
+    quietly(Command::new(program).args(args))?;
     println!("{}", u64::try_from(getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss())? * 1024);
     Ok(())
 }

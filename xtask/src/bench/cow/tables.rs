@@ -12,7 +12,7 @@ const CLONING: [(&str, f64); 2] = [("btrfs", 0.8), ("xfs", 1.3)];
 /// What of ours is beside what of others, and how many times as long they take at least.
 const PEERS: [(&str, &str, f64); 3] = [
     ("ours, copying", "qemu-img commit", 1.2),
-    ("ours, copying", "uml_moo -d", 5.0),
+    ("ours, copying", "uml_moo -d", 1.2),
     ("ours, new file", "uml_moo, new file", 5.0),
 ];
 /// The case that is small: its goals are shown, but what a program costs to start and to sync is most of it.
