@@ -8,7 +8,10 @@ mod merges;
 use injected::{Traced, What};
 use loopfs::{Kind, LoopFs};
 use merges::{Bench, MODIFIED, Of, old, times};
-use nix::libc;
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
@@ -158,6 +161,28 @@ fn a_device_that_somebody_has_for_himself_is_busy() {
     let (status, said) = into(device.path(), &bench.cow(), &[]);
     assert!(status == Some(1) && said.contains("busy"), "{said}");
     drop(owner);
+    // As user-mode Linux does.
+    let owner = File::options().read(true).write(true).open(device.path()).unwrap();
+    let lock = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK).unwrap(),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap(),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&owner, FcntlArg::F_SETLK(&lock)).unwrap();
+    let pid = format!("(process {}) uses {}", std::process::id(), device.0);
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert!(status == Some(1) && said.contains(&pid), "{said}");
+    let out = bench.dir.join("out");
+    File::create(&out).unwrap().set_len(merges::SIZE).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    command.args(["cow", "merge", "--force", "--backing"]).arg(&out).arg(bench.cow());
+    let Output { status, stderr, .. } = command.arg(device.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(1) && said.contains(&pid), "{said}");
+    drop(owner);
+    fs::remove_file(out).unwrap();
     let busy = merge(&bench, &[]);
     assert!(busy.0 == Some(1) && busy.1.contains(&device.0), "a loop device has it: {}", busy.1);
     assert!(fs::read(device.path()).unwrap() == old());

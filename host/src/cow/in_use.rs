@@ -7,7 +7,7 @@
 //! | a loop device | nothing: it has the file open |
 //! | a mount, a mapped device | having the device for itself (`O_EXCL`) |
 //!
-//! POSIX and OFD locks see each other. What we hold is an OFD lock: it goes with the opening, and only then.
+//! POSIX and OFD locks see each other; those of a device are of its node, and not seen by another node of it. What we hold is an OFD lock: it goes with the opening, and only then.
 
 use super::{Disk, Kind};
 use crate::{
@@ -86,14 +86,9 @@ pub fn hold(disk: &Disk, others: Others) -> Result<Held> {
     if let Some(user) = user(disk, others)? {
         return busy(user);
     }
-    if disk.kind == Kind::Device {
-        let device = if others == Others::MayRead {
-            Some(claimed(disk).map_err(failed(disk))?)
-        } else {
-            None
-        };
-        return Ok(Held { _device: device });
-    }
+    // Who opened a device to write has it for itself already.
+    let is_to_claim = disk.kind == Kind::Device && others == Others::MayRead;
+    let device = is_to_claim.then(|| claimed(disk).map_err(failed(disk))).transpose()?;
     for (from, length, kind) in others.locks() {
         match lock(&disk.file, *from, *length, *kind) {
             Ok(()) => {}
@@ -108,24 +103,15 @@ pub fn hold(disk: &Disk, others: Others) -> Result<Held> {
             Err(errno) => return Err(failed(disk)(errno.into())),
         }
     }
-    Ok(Held { _device: None })
+    Ok(Held { _device: device })
 }
 
-/// Returns who uses it in a way that does not go with what others may do.
+/// Returns who uses it in a way that does not go with what others may do. That nobody has a device for himself is looked
+/// at only where others may read it: who opened it to write has it himself.
 ///
 /// # Errors
 /// The kernel's.
 pub fn user(disk: &Disk, others: Others) -> Result<Option<User>> {
-    if disk.kind == Kind::Device {
-        return match (others, claimed(disk)) {
-            // Who opened it to write has it for itself already.
-            (Others::MayNot, _) | (_, Ok(_)) => Ok(None),
-            (_, Err(error)) if error.kind() == io::ErrorKind::ResourceBusy => {
-                Ok(Some(somebody(disk)))
-            }
-            (_, Err(error)) => Err(failed(disk)(error)),
-        };
-    }
     for (from, length, kind) in others.tests() {
         match locked(&disk.file, *from, *length, *kind) {
             Ok(None) => {}
@@ -134,6 +120,19 @@ pub fn user(disk: &Disk, others: Others) -> Result<Option<User>> {
             Err(errno) => return Err(failed(disk)(errno.into())),
         }
     }
+    match (disk.kind, others) {
+        (Kind::File, _) => has_it_open(disk, others),
+        (Kind::Device, Others::MayNot) => Ok(None),
+        (Kind::Device, Others::MayRead) => match claimed(disk) {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(Some(somebody(disk))),
+            Err(error) => Err(failed(disk)(error)),
+        },
+    }
+}
+
+/// Returns who has a file open without a lock, in a way that does not go with what others may do.
+fn has_it_open(disk: &Disk, others: Others) -> Result<Option<User>> {
     let is_open = match others {
         Others::MayRead => lease::is_written(&disk.file),
         Others::MayNot => lease::is_opened(&disk.file),

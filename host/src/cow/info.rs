@@ -160,8 +160,9 @@ fn look(cow: &Cow, given: Option<&Path>) -> Result<BackingFound> {
             .and_then(|_| backing.is_overtaken(cow))
             .err()
             .map(|error| error.chain()),
-        // Of a device it is open to read, so only who has it for itself can be seen.
-        user: user(&backing.disk, if is_file { Others::MayNot } else { Others::MayRead }),
+        // By the first come the locks of whoever reads a device, by the second who has it for itself.
+        user: user(&backing.disk, Others::MayNot)
+            .or_else(|| user(&backing.disk, Others::MayRead).filter(|_| !is_file)),
         marker,
     })
 }

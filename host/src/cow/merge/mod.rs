@@ -70,7 +70,7 @@ pub fn merge(options: &Options<'_>, progress: &mut dyn Progress) -> Result<Merge
         Target::New => new_file(options.out, |file| {
             new::fill(&sources, options.out, file, options.sharing, progress)
         }),
-        Target::Device(device) => over(&sources, &device, progress),
+        Target::Device(device, _held) => over(&sources, &device, progress),
     }
 }
 

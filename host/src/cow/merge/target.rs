@@ -3,7 +3,7 @@
 use super::{Options, Sources};
 use crate::{
     Error, Result,
-    cow::Disk,
+    cow::{Disk, in_use},
     error::{Refusal, RefusalKind},
 };
 use ebbtide_format::units::Bytes;
@@ -13,8 +13,8 @@ use std::{fs, io, os::unix::fs::FileTypeExt as _, path::Path};
 pub(super) enum Target {
     /// A file that is to be made.
     New,
-    /// A device, open to be written.
-    Device(Disk),
+    /// A device, open to be written, from which others are kept.
+    Device(Disk, in_use::Held),
 }
 
 /// What is there.
@@ -40,7 +40,8 @@ pub(super) fn target(options: &Options<'_>, sources: &Sources) -> Result<Target>
     }
     let device = Disk::open_to_write(out)?;
     fits(sources.backing.size(), device.size, out)?;
-    Ok(Target::Device(device))
+    let held = in_use::hold(&device, in_use::Others::MayNot)?;
+    Ok(Target::Device(device, held))
 }
 
 /// Looks at what has the name, or what that is a link to.
