@@ -68,7 +68,7 @@ impl Backing {
     /// # Errors
     /// As [`Backing::find`], but for those.
     pub fn open(cow: &Cow, given: Option<&Path>) -> Result<Self> {
-        let path = path(cow, given)?;
+        let path = named(cow, given)?;
         let disk = Disk::open(&path).map_err(|error| match (error.io_kind(), given) {
             (Some(io::ErrorKind::NotFound), None) => missing(cow, &path).into(),
             _ => error,
@@ -200,8 +200,11 @@ pub(super) fn identity(disk: &Disk) -> Result<Identity> {
     Identity::of(disk).map_err(Error::doing(format!("look at {}", disk.path.display())))
 }
 
-/// Returns where the backing is.
-fn path(cow: &Cow, given: Option<&Path>) -> Result<PathBuf> {
+/// Returns where the backing is: `given`, or else what the COW file names.
+///
+/// # Errors
+/// None is named.
+pub fn named(cow: &Cow, given: Option<&Path>) -> Result<PathBuf> {
     if let Some(given) = given {
         return Ok(given.into());
     }

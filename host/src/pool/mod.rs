@@ -21,12 +21,14 @@ pub(crate) mod record;
 pub mod repair;
 pub mod step;
 pub mod store;
+mod tree;
 
 pub use self::{
     config::{Config, DriverName},
     create::Create,
     info::Info,
     open::Vms,
+    tree::pool_of,
 };
 
 pub(crate) use self::create::SNAPSHOTS;

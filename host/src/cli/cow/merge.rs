@@ -3,6 +3,7 @@
 use super::{
     in_place,
     merged_shown::{MergedShown, sentence},
+    version,
 };
 use crate::cli::{Context, out, printable::printable, progress::Bar};
 use ebbtide::{
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 ///
 /// With --in-place the backing itself is changed, so COW files that were written over it too are worthless then: while there
 /// are such, it is refused. A file beside the backing, FILE.ebbtide-merge, says what was merged into it. With that, the same
-/// command finishes a merge that was cut off, and does nothing where it was done.
+/// command finishes a merge that was cut off, and does nothing where it was done. A file in a pool is not changed: make a new
+/// one and import it, as the next version.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The backing, instead of what the COW file names
@@ -54,6 +56,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         let options = merge::Options { cow, backing, out, sharing, force: *force };
         return to_new(context, "merge", &options);
     }
+    version::is_merged_into(&options.cow, options.backing.as_deref())?;
     in_place::run(
         context,
         &InPlace {

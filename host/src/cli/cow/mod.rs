@@ -8,6 +8,7 @@ mod info_shown;
 mod merge;
 mod merged_shown;
 mod relocate;
+mod version;
 
 use super::Context;
 use clap::Subcommand;

@@ -1,5 +1,6 @@
 //! `ebbtide cow move`.
 
+use super::version;
 use crate::cli::{Context, out, progress::Bar};
 use ebbtide::{
     Result,
@@ -49,6 +50,9 @@ pub(crate) fn run(_context: &Context, options: &Options) -> Result<()> {
         time,
         compare: options.compare.as_deref(),
     };
+    if time == Time::Touch {
+        version::is_touched(wanted.cow, wanted.backing)?;
+    }
     let mut bar = Bar::new(format!("compare {}", options.new_backing.display()));
     let outcome = relocate::relocate(&wanted, &mut bar)?;
     drop(bar);
