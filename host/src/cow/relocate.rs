@@ -65,7 +65,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Refused: it is no COW file of user-mode Linux, or damaged, or in use; the new backing is missing, is a COW file, has another
-/// size, another time that is to be kept, or other content; a merge is unfinished.
+/// size, another time that is to be kept, or other content; a merge is unfinished, or a merge of another COW file into the
+/// new backing came after the last write to this one.
 pub fn relocate(options: &Options<'_>, progress: &mut dyn Progress) -> Result<Outcome> {
     // Held before it is read, and there is no other opening of ours then.
     let disk = Disk::open_to_write(options.cow)?;
@@ -79,6 +80,7 @@ pub fn relocate(options: &Options<'_>, progress: &mut dyn Progress) -> Result<Ou
     if backing.disk.kind == Kind::File {
         is_merged(&backing.disk.path)?;
     }
+    backing.is_overtaken(&cow)?;
     let _backing = held(&backing.disk)?;
     let plan = plan(&cow, &recorded, &backing, options.time)?;
     let record = Record { modified: plan.modified, ..Record::of(&backing.disk)? };
@@ -181,6 +183,8 @@ fn compare(
             .hint(format!("compare with {shown} as it was"))
             .into());
     }
+    old.unfinished(cow)?;
+    old.is_overtaken(cow)?;
     let _old = held(&old.disk)?;
     let doing = || Error::doing(format!("compare {shown} with {other}"));
     match same::first_difference(&old.disk.file, &new.file, recorded.size, progress)

@@ -15,8 +15,8 @@ impl Marker {
     #[must_use]
     pub fn overtook(&self, cow: &Identity, backing: &Identity) -> Option<(&Path, Timestamp)> {
         let State::Merged { at, after } = &self.state else { return None };
-        // Something else was put in its place since.
-        if after.since(backing) != Since::Same {
+        // Something else was put in its place since. What only has another time may have been written to, and still has it.
+        if !after.is_one(backing) && !is_copy(after, backing) {
             return None;
         }
         let last_write = cow.modified?;
@@ -26,6 +26,14 @@ impl Marker {
         let found = merges.find(|(other, at)| other.since(cow) == Since::Another && is_later(*at));
         found.map(|(other, at)| (other.path.as_path(), at))
     }
+}
+
+/// Returns whether what was known as `after` was copied, with its time, to where it is now: the marker, which is beside it,
+/// tells of another place, so it came along.
+fn is_copy(after: &Identity, now: &Identity) -> bool {
+    let is_elsewhere = after.path != now.path;
+    let is_file = after.modified.is_some();
+    is_elsewhere && is_file && (after.size, after.modified) == (now.size, now.modified)
 }
 
 #[cfg(test)]
@@ -76,10 +84,28 @@ mod tests {
     }
 
     #[test]
+    fn a_backing_that_was_touched_or_moved_still_has_the_merge() {
+        let old = file("old.cow", 9, 60);
+        let touched = Identity { modified: Some(time(51)), ..file("root.img", 1, 50) };
+        for root in [touched, file("moved.img", 1, 50)] {
+            assert!(marker().overtook(&old, &root).is_some(), "{root:?}");
+        }
+    }
+
+    #[test]
+    fn a_backing_that_was_copied_with_its_marker_is_the_one() {
+        let old = file("old.cow", 9, 60);
+        assert!(marker().overtook(&old, &file("copy.img", 7, 50)).is_some());
+        assert_eq!(marker().overtook(&old, &file("copy.img", 7, 51)), None);
+        let larger = Identity { size: 8192, ..file("copy.img", 7, 50) };
+        assert_eq!(marker().overtook(&old, &larger), None);
+    }
+
+    #[test]
     fn a_backing_that_was_put_in_place_since_has_nothing_of_the_merge() {
         let old = file("old.cow", 9, 60);
         assert_eq!(marker().overtook(&old, &file("root.img", 7, 50)), None);
-        assert_eq!(marker().overtook(&old, &file("root.img", 1, 51)), None);
+        assert_eq!(marker().overtook(&old, &file("root.img", 7, 51)), None);
         let merging = Marker { state: State::Merging, ..marker() };
         assert_eq!(merging.overtook(&old, &file("root.img", 1, 50)), None);
     }
