@@ -331,3 +331,22 @@ fn a_volatile_disk_is_shown_by_the_store_in_it() {
     file.write_all_at(b"x", (6 << 20) - 1).unwrap();
     assert_eq!(shown()[1], "\"no-table\"");
 }
+
+#[test]
+fn only_zeros_from_beginning_to_end_are_an_empty_store() {
+    let room = Room::new();
+    let path = room.path("disk.img");
+    let file = File::create(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    assert_eq!(*Cow::look(&path).unwrap().state(), State::Empty);
+    file.write_all_at(&[0; 8192], 700 << 20).unwrap();
+    assert_eq!(*Cow::look(&path).unwrap().state(), State::Empty);
+
+    let cases = [(500 << 20, "it begins with zeros"), ((1 << 30) - 1, "nothing that is known")];
+    for (at, wanted) in cases {
+        file.write_all_at(b"x", at).unwrap();
+        let error = Cow::look(&path).unwrap_err().to_string();
+        assert!(error.contains("is no COW file: ") && error.contains(wanted), "{error}");
+        file.write_all_at(&[0], at).unwrap();
+    }
+}

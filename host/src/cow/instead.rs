@@ -12,9 +12,10 @@ use std::{io, ops::Range, os::unix::fs::FileExt as _};
 /// How much is read at once.
 const PIECE: usize = 1 << 20;
 
-/// Returns whether zeros are wherever something could be.
+/// Returns whether all of it is zeros; where it begins otherwise, no more is read.
 pub(super) fn is_blank(disk: &Disk) -> Result<bool> {
-    Ok(disk.size.0 != 0 && content(disk)? == Content::Blank)
+    let begins_so = disk.size.0 != 0 && content(disk)? == Content::Blank;
+    Ok(begins_so && is_zero(disk, 0..disk.size.0)?)
 }
 
 /// Returns whether a part of it is zeros; holes are not read, and what follows the first other byte neither.
@@ -43,7 +44,7 @@ fn first_data(disk: &Disk, window: Range<u64>) -> io::Result<bool> {
 pub(super) fn refusal(disk: &Disk) -> Result<Refusal> {
     let is = match content(disk)? {
         _ if disk.size.0 == 0 => "it is empty".into(),
-        Content::Blank => "all of it is zeros".into(),
+        Content::Blank => "it begins with zeros, and holds something after them".into(),
         Content::FileSystem(found) => format!("it is an image with {}", found.kind.word()),
         Content::Other(name) => {
             format!("it is {}", name.strip_suffix(", attached as raw").unwrap_or(name))
