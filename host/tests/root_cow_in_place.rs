@@ -11,11 +11,12 @@ use merges::{Bench, MODIFIED, Of, old, times};
 use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
+    sys::stat::{self, major, minor},
 };
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     process::{Command, Output},
 };
@@ -134,6 +135,32 @@ fn the_marker_of_a_device_lies_beside_the_cow_file() {
     assert!(status == Some(0) && said.contains("nothing to do"), "{said}");
     let (status, said) = into(device.path(), &bench.cow(), &["--force"]);
     assert!(status == Some(0) && !said.contains("nothing to do"), "{said}");
+}
+
+#[test]
+fn a_device_is_one_by_whatever_node() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Store);
+    let device = Loop::new(&bench.backing());
+    let node = bench.dir.join("node");
+    let number = fs::metadata(device.path()).unwrap().rdev();
+    let [major, minor] = [major(number), minor(number)].map(|number| number.to_string());
+    loopfs::run(Command::new("mknod").arg(&node).args(["b", &major, &minor]));
+    let mut create = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    let other = bench.dir.join("other.cow");
+    loopfs::run(create.args(["cow", "create", "--format", "uml"]).args([&other, &node]));
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert!(status == Some(1) && said.contains("worthless after the merge: "), "{said}");
+    assert!(said.contains(other.to_str().unwrap()), "{said}");
+    assert!(fs::read(device.path()).unwrap() == old());
+
+    let cow = Loop::new(&bench.cow());
+    let number = fs::metadata(cow.path()).unwrap().rdev();
+    fs::remove_file(&node).unwrap();
+    let minor = stat::minor(number).to_string();
+    loopfs::run(Command::new("mknod").arg(&node).args(["b", &major, &minor]));
+    let (status, said) = into(&node, cow.path(), &[]);
+    assert!(status == Some(1) && said.contains("cannot be its own backing"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A file or a block device, opened once, and what is known of it.
 
+use super::Node;
 use crate::{
     Error, Result,
     error::{Refusal, RefusalKind},
@@ -33,8 +34,8 @@ pub struct Disk {
     pub kind: Kind,
     /// Its length.
     pub size: Bytes,
-    /// Device and number of its inode.
-    pub inode: (u64, u64),
+    /// What it is, by whatever name.
+    pub node: Node,
     /// When it was last written to, as the file system says: seconds since 1970, and nanoseconds.
     pub modified: (i64, u32),
 }
@@ -96,17 +97,14 @@ impl Disk {
             file,
             kind,
             size: Bytes(size),
-            inode: (found.dev(), found.ino()),
+            node: Node::of(&found),
             modified: (found.mtime(), nanoseconds),
         })
     }
 
     /// Returns whether what was looked at is this file, or this device by whatever name.
     pub(super) fn is(&self, found: &Metadata) -> bool {
-        let device = || self.file.metadata().map(|disk| disk.rdev());
-        let is_device = found.file_type().is_block_device() && self.kind == Kind::Device;
-        (found.dev(), found.ino()) == self.inode
-            || is_device && device().is_ok_and(|device| device == found.rdev())
+        self.node == Node::of(found)
     }
 
     /// Asserts that a file is what it was when it was opened: not everybody locks what he writes to.
@@ -129,6 +127,6 @@ impl Disk {
     /// Returns whether two names are of one file, or of one device.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.inode == other.inode
+        self.node == other.node
     }
 }

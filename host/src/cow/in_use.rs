@@ -235,7 +235,7 @@ fn refusal(disk: &Disk, user: &User, others: Others) -> Refusal {
 fn somebody(disk: &Disk) -> User {
     let found = match disk.kind {
         Kind::File => loop_device(disk),
-        Kind::Device => claimant(disk),
+        Kind::Device => claimant(disk).or_else(|| loop_device(disk)),
     };
     found.or_else(|| opener(disk)).unwrap_or(User::Unknown)
 }
@@ -267,8 +267,8 @@ fn loop_device(disk: &Disk) -> Option<User> {
     devices.map(|device| device.path()).find_map(|device| {
         let file = fs::read_to_string(device.join("loop/backing_file")).ok()?;
         let found = fs::metadata(file.trim_end_matches('\n')).ok()?;
-        let is_it = (found.dev(), found.ino()) == disk.inode;
-        is_it.then(|| User::Device(device.file_name().unwrap_or_default().to_string_lossy().into()))
+        disk.is(&found)
+            .then(|| User::Device(device.file_name().unwrap_or_default().to_string_lossy().into()))
     })
 }
 
@@ -281,10 +281,8 @@ fn opener(disk: &Disk) -> Option<User> {
                 return None;
             }
             let mut files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-            let has_it = files.any(|file| {
-                fs::metadata(file.path())
-                    .is_ok_and(|found| (found.dev(), found.ino()) == disk.inode)
-            });
+            let has_it =
+                files.any(|file| fs::metadata(file.path()).is_ok_and(|found| disk.is(&found)));
             has_it.then(|| process(i32::try_from(pid).ok()?)).flatten()
         },
     )

@@ -1,13 +1,13 @@
 //! Other COW files of the same backing.
 
-use super::{Disk, Kind, image};
+use super::{Disk, Kind, Node, image};
 use crate::{Error, Result};
 use ebbtide_format::uml_cow;
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -28,16 +28,14 @@ pub fn others(backing: &Disk, cow: &Disk, dirs: &[PathBuf]) -> Result<Vec<PathBu
     for dir in beside.chain(dirs.iter().cloned()) {
         let dir = if dir == Path::new("") { Path::new(".").into() } else { dir };
         let failed = || Error::doing(format!("look for COW files in {}", dir.display()));
-        let inode = fs::metadata(&dir).map_err(failed())?;
-        if !seen.insert((inode.dev(), inode.ino())) {
+        if !seen.insert(Node::of(&fs::metadata(&dir).map_err(failed())?)) {
             continue;
         }
         for entry in fs::read_dir(&dir).map_err(failed())? {
             let path = entry.map_err(failed())?.path();
             let Ok(file) = fs::metadata(&path) else { continue };
-            let inode = (file.dev(), file.ino());
-            let is_one = file.is_file() && inode != cow.inode && inode != backing.inode;
-            if is_one && seen.insert(inode) && names(&path, backing) {
+            let is_one = file.is_file() && !cow.is(&file) && !backing.is(&file);
+            if is_one && seen.insert(Node::of(&file)) && names(&path, backing) {
                 found.push(path);
             }
         }
@@ -78,5 +76,5 @@ fn names(path: &Path, backing: &Disk) -> bool {
         let seconds = backing.modified.0.rem_euclid(1 << 32);
         return header.size() == backing.size && i64::from(header.modified()) == seconds;
     }
-    found.any(|found| (found.dev(), found.ino()) == backing.inode)
+    found.any(|found| backing.is(&found))
 }

@@ -51,11 +51,11 @@ pub(super) fn backing(cow: &Cow, given: Option<&Path>) -> Result<Backing> {
     {
         return Err(found.refusal(cow, mismatch).into());
     }
-    let (path, inode) = (found.disk.path.clone(), found.disk.inode);
+    let (path, node) = (found.disk.path.clone(), found.disk.node);
     // A second opening of ours would look like somebody else's.
     drop(found);
     let disk = Disk::open_to_write(&path)?;
-    if disk.inode != inode {
+    if disk.node != node {
         let text = format!("{} was replaced just now", path.display());
         return Err(Refusal::new(RefusalKind::Busy, text).into());
     }

@@ -115,6 +115,7 @@ pub(crate) fn split(time: Timestamp) -> (i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cow::Node;
     use ebbtide_format::units::Bytes;
     use std::{fs, path::Path, time::Duration};
 
@@ -176,7 +177,7 @@ mod tests {
         disk.path = "/dev/mapper/cow".into();
         let was = Identity::of(&disk).unwrap();
         assert_eq!((was.inode, was.modified), (None, None));
-        disk.inode = (7, 7);
+        disk.node = Node::Device(7);
         assert_eq!(was.since(&Identity::of(&disk).unwrap()), Since::Same);
         disk.size = Bytes(512);
         assert_eq!(was.since(&Identity::of(&disk).unwrap()), Since::Written);

@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
             self.content.resize(self.length, 0);
         }
         let mut order: Vec<_> = self.pieces.iter().collect();
-        order.sort_unstable_by_key(|piece| (piece.from.inode, piece.run.from));
+        order.sort_unstable_by_key(|piece| (piece.from.node, piece.run.from));
         order.iter().for_each(|piece| piece.announce());
         for piece in order {
             piece.read(&mut self.content[piece.content.clone()])?;
