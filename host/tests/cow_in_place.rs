@@ -6,8 +6,10 @@ mod merges;
 use ebbtide::{
     Error, Result,
     cow::{
-        Sharing,
+        Backing, Cow, Sharing,
+        backing::Mismatch,
         in_place::{Options, Outcome, merge_in_place},
+        info::info,
         marker,
     },
     error::RefusalKind,
@@ -358,6 +360,58 @@ fn a_cow_file_over_which_another_merge_has_gone_is_refused() {
     room.is_refused(|| merge_in_place(&options, &mut Unseen), "after the last write to");
     let forced = Options { force: true, ..options };
     assert!(matches!(merge_in_place(&forced, &mut Unseen).unwrap(), Outcome::Merged(_)));
+}
+
+#[test]
+fn an_older_cow_file_that_was_put_back_in_its_place_is_not_merged_over_a_newer_one() {
+    each(|room| {
+        for is_new_file in [false, true] {
+            room.bench.renew();
+            let (old, time) = (fs::read(&room.cow).unwrap(), room.cow.metadata().unwrap());
+            later();
+            room.bench.write_more();
+            room.merged();
+            later();
+            if is_new_file {
+                // Not at once, or the new one is given the inode of the old one.
+                fs::rename(&room.cow, room.bench.dir.join("gone")).unwrap();
+            }
+            fs::write(&room.cow, &old).unwrap();
+            let file = File::options().write(true).open(&room.cow).unwrap();
+            file.set_modified(time.modified().unwrap()).unwrap();
+            drop(file);
+            let _ = fs::remove_file(room.bench.dir.join("gone"));
+            room.is_refused(|| room.merge(), "a newer");
+            let merge = |force| {
+                let options = Options { force, ..room.options() };
+                merge_in_place(&options, &mut Unseen)
+            };
+            room.is_refused(|| merge(false), "after the last write to");
+            assert!(matches!(merge(true).unwrap(), Outcome::Merged(_)));
+        }
+    });
+}
+
+#[test]
+fn what_took_the_place_of_a_half_merged_backing_is_known_by_its_time() {
+    let room = Room::new(Of::Uml);
+    let fits = || {
+        let cow = Cow::open(&room.cow).unwrap();
+        Backing::find(&cow, None).map(drop).map_err(|error| error.chain())
+    };
+    room.cut_off();
+    assert_eq!(fits(), Ok(()), "it is merged, though it has another time");
+    fs::rename(&room.backing, room.bench.dir.join("half")).unwrap();
+    fs::write(&room.backing, vec![b'x'; SIZE as usize]).unwrap();
+    let error = fits().unwrap_err();
+    assert!(error.contains("last written to"), "{error}");
+    let cow = Cow::open(&room.cow).unwrap();
+    let found = info(&cow, None).unwrap().backing.unwrap().found.unwrap();
+    assert!(matches!(found.mismatch, Some(Mismatch::Modified { .. })));
+    // Put back as it was.
+    fs::remove_file(&room.backing).unwrap();
+    room.bench.put_backing();
+    assert_eq!(fits(), Ok(()));
 }
 
 #[test]

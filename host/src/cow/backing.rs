@@ -113,7 +113,8 @@ impl Backing {
         Ok(marker::read(&file)?.map(|marker| (file, marker)))
     }
 
-    /// Returns whether a merge of this COW file into it is unfinished.
+    /// Returns whether a merge of this COW file into it is unfinished, so that it has another time. What was put in its
+    /// place since is known by its own.
     ///
     /// # Errors
     /// One of another COW file is.
@@ -123,7 +124,7 @@ impl Backing {
             return Ok(false);
         };
         if is_of(&marker, cow)? {
-            return Ok(true);
+            return Ok(marker.backing.is_still(&identity(&self.disk)?));
         }
         let text = format!(
             "a merge of {} into {} is unfinished, says {}",
@@ -158,8 +159,10 @@ impl Backing {
         let (cow_now, backing_now) = (identity(&cow.disk)?, identity(&self.disk)?);
         let Some((other, at)) = marker.overtook(&cow_now, &backing_now) else { return Ok(None) };
         let (path, cow) = (self.disk.path.display(), cow.disk.path.display());
+        // The one that was merged may have had this one's place.
+        let newer = if other == cow_now.path { "a newer " } else { "" };
         let text = format!(
-            "{path} is not what {cow} was written over: {} was merged into it at {at}, after the last write to {cow}",
+            "{path} is not what {cow} was written over: {newer}{} was merged into it at {at}, after the last write to {cow}",
             other.display()
         );
         let hint = format!("if {path} was put back as it was before, remove {}", file.display());

@@ -11,7 +11,7 @@ use crate::{
     cow::{
         Backing, Cow, Disk, Kind,
         backing::{Mismatch, identity},
-        marker::{self, Earlier, Identity, Marker, Since, State, split},
+        marker::{self, Earlier, Identity, Marker, Since, State},
         others::others,
     },
     error::RefusalKind,
@@ -123,7 +123,7 @@ fn before(found: Option<&Marker>, cow: &Identity, backing: &Identity) -> Before 
     let of_cow = found.cow.since(cow);
     match &found.state {
         State::Merging => {
-            Before::Unfinished { cow: of_cow, is_into_this: is_into(&found.backing, backing) }
+            Before::Unfinished { cow: of_cow, is_into_this: found.backing.is_still(backing) }
         }
         State::Merged { after, .. } => Before::Finished {
             cow: of_cow,
@@ -145,14 +145,6 @@ fn time(found: Option<&Marker>, now: &Identity, recorded: Option<u32>) -> Option
     let own = if is_unfinished { noted } else { now.modified }?;
     let known = [Some(own), noted].into_iter().flatten().collect::<Vec<_>>();
     Some(recorded.map_or(own, |recorded| times::recorded(recorded, &known)))
-}
-
-/// Returns whether a merge into what was known as `was` can be finished in what is known as `now`: it is the same, or
-/// was put back as it was.
-fn is_into(was: &Identity, now: &Identity) -> bool {
-    let seconds = |time: Option<Timestamp>| time.map(|time| split(time).0);
-    let is_put_back = was.modified.is_some() && seconds(was.modified) == seconds(now.modified);
-    was.size == now.size && (was.is_one(now) || is_put_back)
 }
 
 /// Returns what became of a backing that was known as `after`.

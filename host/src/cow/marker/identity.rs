@@ -88,6 +88,15 @@ impl Identity {
         }
     }
 
+    /// Returns whether a merge into a backing that was known as `self` can be finished in what is known as `now`: it is the
+    /// same, or was put back as it was.
+    pub(crate) fn is_still(&self, now: &Self) -> bool {
+        let seconds = |time: Option<Timestamp>| time.map(|time| split(time).0);
+        let is_put_back =
+            self.modified.is_some() && seconds(self.modified) == seconds(now.modified);
+        self.size == now.size && (self.is_one(now) || is_put_back)
+    }
+
     /// Returns whether a backing that was known as `self` is surely what it was. Here the time of change counts: content
     /// that was put back from elsewhere, with its time of modification, is not what the merge has left.
     pub(crate) fn is_untouched(&self, now: &Self) -> bool {

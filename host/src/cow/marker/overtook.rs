@@ -2,7 +2,7 @@
 //!
 //! A merge in place sets the time of the backing back, so by that alone every COW file of the backing still fits.
 
-use super::{Identity, Marker, Since, State};
+use super::{Identity, Marker, State};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 
@@ -11,7 +11,8 @@ const TICK: SignedDuration = SignedDuration::from_millis(20);
 
 impl Marker {
     /// Returns the merge of another COW file, by its path and when it ended, that came after the last write to this one:
-    /// what this one was written over is gone. A device says nothing of its writes.
+    /// what this one was written over is gone. An older state of the merged one is another too, wherever it lies. A device
+    /// says nothing of its writes.
     #[must_use]
     pub fn overtook(&self, cow: &Identity, backing: &Identity) -> Option<(&Path, Timestamp)> {
         let State::Merged { at, after } = &self.state else { return None };
@@ -23,7 +24,11 @@ impl Marker {
         let merges = self.earlier.iter().map(|earlier| (&earlier.cow, earlier.at));
         let mut merges = merges.chain([(&self.cow, *at)]);
         let is_later = |at: Timestamp| at.duration_since(last_write) > TICK;
-        let found = merges.find(|(other, at)| other.since(cow) == Since::Another && is_later(*at));
+        // A file that has the place of the merged one may be a copy that was made before, and so may its content.
+        let found = merges.find(|(other, at)| match other.is_one(cow) {
+            true => other.modified.is_some_and(|merged| last_write < merged),
+            false => is_later(*at),
+        });
         found.map(|(other, at)| (other.path.as_path(), at))
     }
 }
@@ -51,7 +56,7 @@ mod tests {
             path: format!("/srv/{name}").into(),
             size: 4096,
             inode: Some(inode),
-            created: time,
+            created: self::time(inode).into(),
             modified: time,
             changed: time,
         }
@@ -99,6 +104,19 @@ mod tests {
         assert_eq!(marker().overtook(&old, &file("copy.img", 7, 51)), None);
         let larger = Identity { size: 8192, ..file("copy.img", 7, 50) };
         assert_eq!(marker().overtook(&old, &larger), None);
+    }
+
+    #[test]
+    fn an_older_cow_file_in_the_place_of_the_merged_one_is_overtaken() {
+        let (marker, root) = (marker(), file("root.img", 1, 50));
+        let overtook = |inode, modified| {
+            let cow = file("two.cow", inode, modified);
+            marker.overtook(&cow, &root).map(|(path, at)| (path.to_str().unwrap(), at.as_second()))
+        };
+        assert_eq!(overtook(3, 149), Some(("/srv/two.cow", 200)), "written over with its time");
+        assert_eq!(overtook(9, 150), Some(("/srv/two.cow", 200)), "a copy of the merged one");
+        assert_eq!(overtook(9, 199), Some(("/srv/two.cow", 200)));
+        assert_eq!(overtook(9, 201), None, "a new one");
     }
 
     #[test]
