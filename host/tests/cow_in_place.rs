@@ -255,9 +255,30 @@ fn the_unfinished_merge_of_another_cow_file_comes_first() {
         };
         for force in [false, true] {
             room.is_refused(|| merge(force), &room.cow.display().to_string());
-            room.is_refused(|| merge(force), "finish it with 'ebbtide cow merge --in-place");
+            let names = if room.bench.of == Of::Uml {
+                String::new()
+            } else {
+                format!("--backing {} ", room.backing.display())
+            };
+            let command = format!("ebbtide cow merge --in-place {names}{}", room.cow.display());
+            room.is_refused(|| merge(force), &format!("finish it: {command}"));
         }
         room.merged();
+    });
+}
+
+#[test]
+fn whoever_cannot_finish_a_merge_is_told_so() {
+    each(|room| {
+        let other = room.bench.dir.join("other.cow");
+        room.cut_off();
+        room.bench.put_cow(&other);
+        let kept = room.bench.dir.join("kept");
+        fs::rename(&room.cow, &kept).unwrap();
+        let options = Options { cow: &other, ..room.options() };
+        room.is_refused(|| merge_in_place(&options, &mut Unseen), "work.cow is not there: if");
+        let options = Options { cow: &kept, ..options };
+        assert!(matches!(merge_in_place(&options, &mut Unseen), Ok(Outcome::Merged(_))));
     });
 }
 

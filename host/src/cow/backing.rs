@@ -126,15 +126,7 @@ impl Backing {
         if is_of(&marker, cow)? {
             return Ok(marker.backing.is_still(&identity(&self.disk)?));
         }
-        let text = format!(
-            "a merge of {} into {} is unfinished, says {}",
-            marker.cow.path.display(),
-            self.disk.path.display(),
-            file.display()
-        );
-        let hint =
-            format!("finish it: 'ebbtide cow merge --in-place {}'", marker.cow.path.display());
-        Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+        Err(marker.unfinished(&file).into())
     }
 
     /// Looks whether another COW file was merged into it after the last write to this one.

@@ -5,7 +5,7 @@ use crate::{
     cow::{
         Disk, Kind,
         image::{self, is_cow},
-        marker,
+        marker::{self, Marker},
     },
     error::{Refusal, RefusalKind},
 };
@@ -33,11 +33,8 @@ pub(in crate::cow) fn may_be_backing(backing: &Disk) -> Result<()> {
 /// Refuses a backing into which a merge is unfinished.
 pub(in crate::cow) fn is_merged(backing: &Path) -> Result<()> {
     let file = marker::of(backing)?;
-    let Some(marker) = marker::read(&file)?.filter(marker::Marker::is_unfinished) else {
+    let Some(marker) = marker::read(&file)?.filter(Marker::is_unfinished) else {
         return Ok(());
     };
-    let (path, cow) = (backing.display(), marker.cow.path.display());
-    let text = format!("the merge of {cow} into {path} was cut off, says {}", file.display());
-    let hint = format!("finish it first: 'ebbtide cow merge --in-place {cow}'");
-    Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
+    Err(marker.unfinished(&file).into())
 }

@@ -7,7 +7,7 @@ use crate::{
         Cow, Disk, Kind,
         backing::identity,
         image::{self, is_cow},
-        marker::{self, Since},
+        marker::{self, Marker, Since},
         merge::exists,
     },
     error::{Refusal, RefusalKind},
@@ -64,23 +64,22 @@ pub(in crate::cow) fn is_needed(cow: &Path) -> Result<()> {
     let recorded = cow.recorded().and_then(|recorded| marker::of(&recorded.backing).ok());
     let beside = marker::of(&cow.disk.path).ok();
     for file in recorded.into_iter().chain(beside) {
-        let Some(marker) = marker::read(&file)?.filter(marker::Marker::is_unfinished) else {
+        let Some(marker) = marker::read(&file)?.filter(Marker::is_unfinished) else {
             continue;
         };
         if marker.cow.since(&now) == Since::Another {
             continue;
         }
-        return Err(needed(&cow.disk.path, &marker.backing.path, &file).into());
+        return Err(needed(&cow.disk.path, &marker, &file).into());
     }
     Ok(())
 }
 
-fn needed(cow: &Path, backing: &Path, file: &Path) -> Refusal {
-    let (cow, backing) = (cow.display(), backing.display());
+fn needed(cow: &Path, marker: &Marker, file: &Path) -> Refusal {
     let text = format!(
-        "the merge of {cow} into {backing} was cut off, and is finished with what {cow} holds, says {}",
+        "an unfinished merge in place is finished with what {} holds, says {}",
+        cow.display(),
         file.display()
     );
-    Refusal::new(RefusalKind::Rule, text)
-        .hint(format!("finish it first: 'ebbtide cow merge --in-place {cow}'"))
+    Refusal::new(RefusalKind::Rule, text).hint(marker.finish(file))
 }

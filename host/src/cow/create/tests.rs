@@ -94,7 +94,7 @@ fn what_somebody_uses_is_neither_replaced_nor_written_over() {
 fn a_backing_in_the_middle_of_a_merge_is_refused() {
     let place = Place::new();
     place.cut_off("work.cow", "root.img");
-    refused(place.create("new.cow", "root.img", false), RefusalKind::Rule, "was cut off");
+    refused(place.create("new.cow", "root.img", false), RefusalKind::Rule, "is unfinished");
     assert!(!place.path("new.cow").exists());
 }
 

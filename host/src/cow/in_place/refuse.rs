@@ -79,15 +79,13 @@ impl About<'_> {
     }
 
     fn unfinished_other(&self) -> Refusal {
-        let other = self.marker.map_or(Path::new("another COW file"), |marker| &marker.cow.path);
-        let (backing, other) = (self.backing.display(), other.display());
-        let text = format!(
-            "the merge of {other} into {backing} was cut off: the file is neither what it was nor what it is to be"
-        );
-        Refusal::new(RefusalKind::Rule, text).hint(format!(
-            "finish it with 'ebbtide cow merge --in-place {other}'; if that COW file is gone, restore {backing} from a copy and remove {}",
-            self.file.display()
-        ))
+        self.marker.map_or_else(
+            || {
+                let text = format!("a merge into {} is unfinished", self.backing.display());
+                Refusal::new(RefusalKind::Rule, text)
+            },
+            |marker| marker.unfinished(self.file),
+        )
     }
 
     fn are_named(&self) -> Refusal {

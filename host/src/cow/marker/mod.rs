@@ -4,6 +4,7 @@
 //! byte of the backing changes, and it stays: with it, a merge that was cut off is finished by repeating it, and one that
 //! was finished is not done again over what was written since.
 
+mod finish;
 mod identity;
 mod overtook;
 mod place;

@@ -5,7 +5,11 @@ use crate::{
     cow::{Disk, Kind},
     error::{Refusal, RefusalKind},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 /// What the name of a marker has after that of the file.
 const SUFFIX: &str = ".ebbtide-merge";
@@ -20,6 +24,12 @@ pub fn of(path: &Path) -> Result<PathBuf> {
     let mut name = real.into_os_string();
     name.push(SUFFIX);
     Ok(name.into())
+}
+
+/// Returns the path of the file beside which a marker lies; none for one with another name.
+pub(super) fn beside_which(marker: &Path) -> Option<PathBuf> {
+    let name = marker.as_os_str().as_bytes().strip_suffix(SUFFIX.as_bytes())?;
+    Some(OsStr::from_bytes(name).into())
 }
 
 /// Returns where the marker of a merge of `cow` into `backing` lies: beside the backing; beside the COW file where the
