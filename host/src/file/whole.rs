@@ -102,7 +102,8 @@ pub(crate) fn replace(
     super::sync_names(directory(path))
 }
 
-fn directory(path: &Path) -> &Path {
+/// Returns where a new file of that name is made.
+pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
         _ => Path::new("."),

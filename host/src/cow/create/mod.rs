@@ -13,8 +13,9 @@ mod tests;
 use super::{
     Disk, Kind,
     in_use::{self, Others},
+    merge::cannot_make,
 };
-use crate::{Error, Result, file::whole};
+use crate::{Result, file::whole};
 pub(super) use fit::{is_merged, may_be_backing};
 pub(super) use new::New;
 pub(super) use old::is_needed;
@@ -46,19 +47,19 @@ pub fn create(options: &Options<'_>) -> Result<()> {
         Kind::Device => None,
     };
     let new = New::over(&backing)?;
-    let doing = || Error::doing(format!("create {}", options.cow.display()));
     match replaced(options, &backing)? {
         None => {
             log::info!("creates {}", options.cow.display());
             whole::make(options.cow, |file| new.fill(file)).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => taken(options.cow).into(),
-                _ => doing()(error),
+                _ => cannot_make(options.cow, error),
             })
         }
         Some(old) => {
             let _old = in_use::hold(&old, Others::MayNot)?;
             log::info!("replaces {}", old.path.display());
-            whole::replace(&old.path, &old.file, |file| new.fill(file)).map_err(doing())
+            whole::replace(&old.path, &old.file, |file| new.fill(file))
+                .map_err(|error| cannot_make(&old.path, error))
         }
     }
 }

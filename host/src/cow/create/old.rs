@@ -13,7 +13,7 @@ use crate::{
     error::{Refusal, RefusalKind},
 };
 use ebbtide_format::units::Bytes;
-use std::path::Path;
+use std::{io, path::Path};
 
 /// Returns the COW file that is to be replaced, open to be written; none when nothing is there.
 pub(super) fn replaced(options: &Options<'_>, backing: &Disk) -> Result<Option<Disk>> {
@@ -22,7 +22,13 @@ pub(super) fn replaced(options: &Options<'_>, backing: &Disk) -> Result<Option<D
         return Ok(None);
     }
     let shown = options.cow.display();
-    let found = Disk::open(options.cow)?;
+    let found = match Disk::open(options.cow) {
+        // A link that leads nowhere has the name all the same.
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {
+            return Err(exists(&shown.to_string()).into());
+        }
+        found => found?,
+    };
     let refuse = |text: String| Err(Refusal::new(RefusalKind::Rule, text).into());
     if found.is_same(backing) {
         return refuse(format!("{shown} is the backing itself, and cannot be the COW file too"));

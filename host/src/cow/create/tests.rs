@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    Error,
     cow::marker::{self, Identity, Marker, State},
     error::RefusalKind,
 };

@@ -17,7 +17,7 @@ use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
 use target::Target;
 
-pub(super) use new::new_file;
+pub(super) use new::{cannot_make, new_file};
 pub(super) use room::{Room, can_share};
 pub(super) use target::{exists, is_free};
 

@@ -23,8 +23,22 @@ pub(in crate::cow) fn new_file<T>(out: &Path, fill: impl FnOnce(&File) -> Result
         Ended::Kernel(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             exists(&out.display().to_string()).into()
         }
-        Ended::Kernel(error) => Error::doing(format_args!("make {}", out.display()))(error),
+        Ended::Kernel(error) => cannot_make(out, error),
     })
+}
+
+/// Returns what is said where a file cannot be made: most often its directory is why.
+pub(in crate::cow) fn cannot_make(out: &Path, error: io::Error) -> Error {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let is_by_directory =
+        matches!(error.kind(), NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem);
+    match out.file_name().filter(|_| is_by_directory) {
+        Some(name) => {
+            let (name, dir) = (name.display(), whole::directory(out).display());
+            Error::doing(format_args!("make {name} in the directory {dir}"))(error)
+        }
+        None => Error::doing(format_args!("make {}", out.display()))(error),
+    }
 }
 
 /// Why no file was made.
