@@ -180,7 +180,13 @@ fn room_is_looked_for_before_anything_is_written() {
     assert!(text.contains(" needs ") && text.contains(" free"), "{text}");
     assert!(error.hint().is_some_and(|hint| hint.contains("room")));
     assert_eq!(names(&fs.dir()), before);
-    // What is cloned needs none.
+    // Zeros that were written need none.
+    let other = tempfile::tempdir().unwrap();
+    let zeros = [Write { sectors: 0..90_000, byte: 0 }];
+    let overlay = Overlay::new(other.path(), 3, 64 << 20, &zeros);
+    to(&overlay, &fs.dir().join("out"), Sharing::Never).unwrap();
+    assert!(fs::read(fs.dir().join("out")).unwrap() == overlay.wanted);
+    // What is cloned needs none either.
     let fs = LoopFs::of_mib(Kind::Xfs, 320);
     let overlay = Overlay::new(&fs.dir(), 3, 120 << 20, &[Write { sectors: 0..200_000, byte: 3 }]);
     let error = to(&overlay, &fs.dir().join("copy"), Sharing::Never).unwrap_err();

@@ -84,8 +84,7 @@ fn fill(
     let Some(header) = new.header() else { return Ok(Done::default()) };
     let to = Disk { size: Bytes(header.end()), ..to };
     let parts = || Ok::<_, Error>(parts(cow.runs(size)?, &cow.disk, header.data(), sharing));
-    let room = Room::of(parts()?, &to)?;
-    room.suffices(&to)?;
+    let room = Room::find(parts, &to, Zeros::LeftOut)?;
 
     log::info!("makes {} of {}", out.display(), cow.disk.path.display());
     bitmap(cow.runs(size)?, &header, file, out)?;

@@ -8,6 +8,7 @@
 //! so nothing is copied that would be written over. Blocks of zeros then become holes, whoever wrote them.
 
 mod new;
+mod nonzero;
 mod room;
 mod target;
 

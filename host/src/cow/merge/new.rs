@@ -68,8 +68,8 @@ pub(super) fn fill(
     let is_cloned = can_share(backing, &to, sharing)?;
     let between = if is_cloned { Between::Nothing } else { Between::Data };
     to.size = backing.size;
-    let parts = Overlay::new(sources.cow.runs(backing.size)?, cow, of_cow, backing, between);
-    Room::of(parts, &to)?.suffices(&to)?;
+    let parts = || Ok(Overlay::new(sources.cow.runs(backing.size)?, cow, of_cow, backing, between));
+    Room::find(parts, &to, zeros(between))?;
 
     log::info!("makes {} of {} over {}", out.display(), cow.path.display(), backing.path.display());
     if is_cloned {
@@ -93,10 +93,8 @@ pub(super) fn bring_all(
     let (cow, backing) = (&sources.cow.disk, &sources.backing.disk);
     let size = backing.size;
     let parts = Overlay::new(sources.cow.runs(size)?, cow, sharing, backing, between);
-    // Only a file that is made from nothing has holes for zeros.
-    let zeros = if between == Between::Data { Zeros::LeftOut } else { Zeros::Written };
     let mut from_backing = 0;
-    let mut done = bring(parts, to, zeros, |_, part| {
+    let mut done = bring(parts, to, zeros(between), |_, part| {
         from_backing += if std::ptr::eq(part.from, backing) { part.run.length } else { 0 };
         progress.bytes(Bytes(part.run.range().end), size);
     })?;
@@ -107,4 +105,12 @@ pub(super) fn bring_all(
         Between::Data | Between::All => FromBacking::Copied(Bytes(from_backing)),
     };
     Ok(Merged { out: to.path.clone(), size, done, backing })
+}
+
+/// Only a file that is made from nothing has holes for zeros.
+const fn zeros(between: Between) -> Zeros {
+    match between {
+        Between::Data => Zeros::LeftOut,
+        Between::Nothing | Between::All => Zeros::Written,
+    }
 }

@@ -1,5 +1,6 @@
 //! Which part of a run can be cloned.
 
+use super::{Part, Sharing};
 use crate::cow::Run;
 use ebbtide_format::units::Bytes;
 
@@ -37,6 +38,17 @@ pub(in crate::cow) fn split(run: Run, block: u64, from: Bytes, to: Bytes) -> Par
         head: part(run, 0, head),
         middle: part(run, head, middle),
         tail: part(run, head + middle, tail),
+    }
+}
+
+/// Returns what of a part is copied, as far as the file systems can be believed: all that is not cloned.
+pub(in crate::cow) fn copied(part: &Part<'_>, block: Option<u64>, to: Bytes) -> [Option<Run>; 2] {
+    match (block, part.sharing) {
+        (Some(block), Sharing::WhereItCan) => {
+            let Parts { head, tail, .. } = split(part.run, block, part.from.size, to);
+            [head, tail]
+        }
+        _ => [Some(part.run), None],
     }
 }
 
