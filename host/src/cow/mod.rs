@@ -16,6 +16,7 @@ pub mod info;
 mod instead;
 pub mod marker;
 pub mod merge;
+mod nested;
 mod node;
 pub mod others;
 mod overlay;

@@ -13,7 +13,7 @@ pub(crate) struct Options {
     /// What kind of COW file
     #[arg(long)]
     format: Format,
-    /// Replace a COW file that is there, with all that it holds
+    /// Replace a COW file of user-mode Linux that is there, with all that it holds
     #[arg(long)]
     force: bool,
     /// The file to make

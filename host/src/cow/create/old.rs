@@ -6,9 +6,9 @@ use crate::{
     cow::{
         Cow, Disk, Kind,
         backing::identity,
-        image::{self, is_cow},
         marker::{self, Marker, Since},
         merge::exists,
+        nested::{Nested, nested},
     },
     error::{Refusal, RefusalKind},
 };
@@ -40,12 +40,11 @@ pub(super) fn replaced(options: &Options<'_>, backing: &Disk) -> Result<Option<D
         return refuse(format!("{shown} is a device, and is not replaced by a file"));
     }
     // uml_mkcow leaves an empty file where it fails.
-    if found.size != Bytes(0) && !is_cow(&image::head(&found, 0)?) {
-        let text = format!("{shown} is no COW file, and is not replaced by one");
-        return Err(Refusal::new(RefusalKind::Rule, text).hint("give a name that is free").into());
-    }
     if found.size != Bytes(0) {
-        is_needed(options.cow)?;
+        match nested(&found)? {
+            Some(Nested::Uml) => is_needed(options.cow)?,
+            other => return Err(irreplaceable(options.cow, other).into()),
+        }
     }
     // A link stays one; what it leads to is replaced.
     let real = options
@@ -57,10 +56,27 @@ pub(super) fn replaced(options: &Options<'_>, backing: &Disk) -> Result<Option<D
     Disk::open_to_write(&real).map(Some)
 }
 
+/// Returns the refusal of a file that is not replaced at all. A store does not say what it was written over, so whether an
+/// unfinished merge is finished with it is not known.
+fn irreplaceable(file: &Path, found: Option<Nested>) -> Refusal {
+    let file = file.display();
+    let (text, hint) = match found {
+        Some(found) => (
+            format!("{file} is {found}, and only COW files of user-mode Linux are replaced"),
+            "give a name that is free, or remove it by hand, unless a merge in place is to be finished with it",
+        ),
+        None => (
+            format!("{file} is no COW file, and is not replaced by one"),
+            "give a name that is free",
+        ),
+    };
+    Refusal::new(RefusalKind::Rule, text).hint(hint)
+}
+
 /// Returns the refusal of a name that is taken, be it by a COW file that could be replaced.
 pub(super) fn taken(cow: &Path) -> Refusal {
     exists(&cow.display().to_string())
-        .hint("give a name that is free; --force replaces a COW file, with all that it holds")
+        .hint("give a name that is free; --force replaces a COW file of user-mode Linux, with all that it holds")
 }
 
 /// Refuses to lose what the unfinished merge of a COW file into its backing is finished with.

@@ -113,6 +113,24 @@ fn what_a_merge_is_finished_with_is_not_replaced() {
 }
 
 #[test]
+fn a_store_is_not_replaced_for_nothing_says_what_needs_it() {
+    let place = Place::new();
+    let header = [0x7041_6e53_u32, 1, 1, 8].map(u32::to_le_bytes).concat();
+    for valid in [1, 0] {
+        let mut store = vec![0; 8192];
+        store[..16].copy_from_slice(&header);
+        store[4] = valid;
+        fs::write(place.path("work.store"), &store).unwrap();
+        let found = place.create("work.store", "root.img", true);
+        refused(found, RefusalKind::Rule, "is an exception store");
+        assert_eq!(fs::read(place.path("work.store")).unwrap(), store);
+    }
+    // What uml_mkcow leaves where it fails.
+    fs::write(place.path("work.store"), "").unwrap();
+    place.create("work.store", "root.img", true).unwrap();
+}
+
+#[test]
 fn nothing_is_left_beside_it() {
     let place = Place::new();
     place.create("work.cow", "root.img", true).unwrap();
