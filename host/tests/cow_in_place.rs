@@ -11,6 +11,7 @@ use ebbtide::{
         in_place::{Options, Outcome, merge_in_place},
         info::info,
         marker,
+        others::Other,
     },
     error::RefusalKind,
     file::{Progress, Unseen},
@@ -332,7 +333,7 @@ fn other_cow_files_of_the_backing_are_listed_and_given_up_only_by_force() {
     else {
         panic!("it was not merged")
     };
-    assert_eq!(merged.others, std::slice::from_ref(&hidden));
+    assert_eq!(merged.others, [Other { path: hidden.clone(), doubt: None }]);
     let backing = fs::read(&room.backing).unwrap();
     assert_eq!(backing, room.bench.merged());
     // Nobody is to take what was given up for whole.
@@ -467,6 +468,26 @@ fn a_backing_with_two_names_is_changed_only_by_force() {
         room.is_refused(|| room.merge(), "has 2 names");
         room.merge_by_force().unwrap();
     });
+}
+
+#[test]
+fn one_force_answers_only_what_was_asked_and_says_what_it_gave_up() {
+    let room = Room::new(Of::Uml);
+    let kept = room.other("kept.cow");
+    later();
+    later();
+    room.merge_by_force().unwrap();
+    // The time that kept.cow records, as a person sets it who knows the HOWTO.
+    set_time(&File::options().write(true).open(&room.backing).unwrap());
+    fs::hard_link(&room.backing, room.bench.dir.join("version-7.img")).unwrap();
+    let options = Options { cow: &kept, ..room.options() };
+    for wanted in ["after the last write to", "work.cow", "has 2 names", "in spite of all of this"]
+    {
+        room.is_refused(|| merge_in_place(&options, &mut Unseen), wanted);
+    }
+    let forced = merge_in_place(&Options { force: true, ..options }, &mut Unseen).unwrap();
+    let Outcome::Merged(merged) = forced else { panic!("it was not merged") };
+    assert_eq!((merged.names, merged.over, merged.others.len()), (1, Some(room.cow.clone()), 1));
 }
 
 #[test]

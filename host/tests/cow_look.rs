@@ -7,7 +7,7 @@ use ebbtide::{
     cow::{
         Backing, Cow, Disk, State,
         in_use::{Others, User, hold, user},
-        others::others,
+        others::{Other, others},
     },
     error::RefusalKind,
 };
@@ -81,8 +81,11 @@ impl Room {
     fn others(&self, dirs: &[PathBuf]) -> Vec<String> {
         let open = |name| Disk::open(&self.path(name)).unwrap();
         let found = others(&open("root.img"), &open("a.cow"), dirs).unwrap();
-        let below =
-            |path: &PathBuf| path.strip_prefix(self.0.path()).unwrap().display().to_string();
+        let below = |other: &Other| {
+            let path = other.path.strip_prefix(self.0.path()).unwrap().display();
+            let doubt = if other.doubt.is_some() { "?" } else { "" };
+            format!("{path}{doubt}")
+        };
         found.iter().map(below).collect()
     }
 }
@@ -209,6 +212,24 @@ fn other_cow_files_are_found_by_what_they_record() {
 }
 
 #[test]
+fn a_damaged_cow_file_of_the_backing_is_found_and_one_of_nobody_knows_what_is_named() {
+    let room = Room::new();
+    let root = room.path("root.img");
+    let damaged = |name: &str, backing: &Path, at: u64, bytes: &[u8]| {
+        let path = room.cow(name, backing);
+        let file = File::options().write(true).open(path).unwrap();
+        file.write_all_at(bytes, at).unwrap();
+    };
+    // The sector size; the version; the size, of one whose backing is not to be found; the path.
+    damaged("sector.cow", &root, 20, &[9; 4]);
+    damaged("version.cow", &root, 4, &[9; 4]);
+    damaged("size.cow", Path::new("/gone/root.img"), 12, &[0xff; 12]);
+    damaged("of-another.cow", &room.backing("other.img"), 20, &[9; 4]);
+    damaged("path.cow", &root, 33, &[0; 4]);
+    assert_eq!(room.others(&[]), ["path.cow", "sector.cow", "size.cow?", "version.cow?"]);
+}
+
+#[test]
 fn a_directory_is_searched_though_the_backing_is_named_by_a_link_to_it() {
     let room = Room::new();
     fs::create_dir(room.path("elsewhere")).unwrap();
@@ -217,7 +238,7 @@ fn a_directory_is_searched_though_the_backing_is_named_by_a_link_to_it() {
     let cow = room.cow("elsewhere/own.cow", &room.path("root.img"));
     let open = |path: &Path| Disk::open(path).unwrap();
     let found = others(&open(&room.path("elsewhere/root.img")), &open(&cow), &[]).unwrap();
-    let mut names: Vec<_> = found.iter().map(|path| path.file_name().unwrap()).collect();
+    let mut names: Vec<_> = found.iter().map(|other| other.path.file_name().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["a.cow", "b.cow"]);
 }

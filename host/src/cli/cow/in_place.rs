@@ -30,6 +30,10 @@ struct Shown {
     /// COW files that are worthless now.
     #[serde(serialize_with = "out::paths")]
     given_up: Vec<PathBuf>,
+    /// Other names of the backing, which have it too.
+    other_names: u64,
+    /// The COW file whose later merge it went over.
+    over: Option<String>,
 }
 
 pub(super) fn run(context: &Context, wanted: &in_place::Options<'_>) -> Result<()> {
@@ -40,16 +44,36 @@ pub(super) fn run(context: &Context, wanted: &in_place::Options<'_>) -> Result<(
         return out::json(&Shown::new(wanted.cow.into(), outcome));
     }
     out::line(&printable(&sentence(wanted.cow, &outcome)))?;
-    if let Outcome::Merged(Merged { others, backing, .. }) = &outcome
-        && !others.is_empty()
-    {
-        others.iter().for_each(|other| out::say(&format!("{} is worthless now", other.display())));
-        let (cow, backing) = (wanted.cow.display(), backing.display());
+    if let Outcome::Merged(merged) = &outcome {
+        say_lost(wanted.cow, merged);
+    }
+    Ok(())
+}
+
+/// Says what was given up.
+fn say_lost(cow: &Path, merged: &Merged) {
+    let Merged { backing, others, names, over, .. } = merged;
+    let (cow, backing) = (cow.display(), backing.display());
+    if let Some(over) = over {
+        out::say(&format!("it went over the merge of {}", over.display()));
+    }
+    match names {
+        0 => {}
+        1 => out::say(&format!("another name of {backing} changed too")),
+        _ => out::say(&format!("{names} other names of {backing} changed too")),
+    }
+    for other in others {
+        let path = other.path.display();
+        out::say(&match other.doubt {
+            None => format!("{path} is worthless now"),
+            Some(_) => format!("{path} is worthless now if it is a COW file of {backing}"),
+        });
+    }
+    if !others.is_empty() {
         out::say(&format!(
             "{backing} has a new time, so that no COW file is taken to fit: to go on with {cow}, 'ebbtide cow move --mtime record {cow} {backing}'"
         ));
     }
-    Ok(())
 }
 
 fn sentence(cow: &Path, outcome: &Outcome) -> String {
@@ -80,6 +104,8 @@ impl Shown {
                 cloned: 0,
                 copied: 0,
                 given_up: Vec::new(),
+                other_names: 0,
+                over: None,
             },
             Outcome::Merged(merged) => Self {
                 cow,
@@ -89,7 +115,9 @@ impl Shown {
                 finished: merged.is_again,
                 cloned: merged.done.cloned.0,
                 copied: merged.done.copied.0,
-                given_up: merged.others,
+                given_up: merged.others.into_iter().map(|other| other.path).collect(),
+                other_names: merged.names,
+                over: merged.over.map(|path| path.to_string_lossy().into_owned()),
             },
         }
     }

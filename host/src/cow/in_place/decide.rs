@@ -105,58 +105,72 @@ pub(super) enum Why {
 /// Decides what is done.
 ///
 /// # Errors
-/// The first reason why it is not, of which `--force` overrides most.
-pub(super) fn decide(seen: &Seen) -> Result<Plan, Why> {
-    let unless_forced = |why: Why| if seen.force { Ok(()) } else { Err(why) };
-    match seen.before {
-        Before::Nothing => fresh(seen),
-        Before::Unfinished { cow: Since::Another, .. } => Err(Why::UnfinishedOther),
-        Before::Unfinished { cow, is_into_this } => {
-            if cow == Since::Written {
-                unless_forced(Why::WrittenMidway)?;
-            }
-            if !is_into_this {
-                unless_forced(Why::ReplacedMidway)?;
-            }
-            // The backing is neither what it was nor what it is to be: only the end of the merge makes it whole.
-            Ok(Plan::Again)
-        }
+/// All reasons why it is not, for one `--force` overrides them together; or one that it does not override.
+pub(super) fn decide(seen: &Seen) -> Result<Plan, Vec<Why>> {
+    let (plan, reasons) = match seen.before {
+        Before::Nothing => fresh(seen)?,
+        Before::Unfinished { cow: Since::Another, .. } => return Err(vec![Why::UnfinishedOther]),
+        Before::Unfinished { cow, is_into_this } => (Plan::Again, midway(seen, cow, is_into_this)),
         Before::Finished { cow: Since::Same, cow_is_noted: false, .. } => {
-            unless_forced(Why::Unknowable).map(|()| Plan::Fresh)
+            (Plan::Fresh, losing(seen, Why::Unknowable))
         }
         Before::Finished { cow: Since::Same, since, .. } => match since {
-            Touched::No => Ok(Plan::Already),
-            Touched::Unknown if seen.force => Ok(Plan::Fresh),
-            Touched::Unknown => Ok(Plan::Already),
-            Touched::Yes => unless_forced(Why::ChangedSince).map(|()| Plan::Fresh),
+            Touched::No => (Plan::Already, Vec::new()),
+            Touched::Unknown if seen.force => (Plan::Fresh, Vec::new()),
+            Touched::Unknown => (Plan::Already, Vec::new()),
+            Touched::Yes => (Plan::Fresh, losing(seen, Why::ChangedSince)),
         },
         // Where the COW file says what it was written over, that alone counts.
         Before::Finished { cow: Since::Written, since: Touched::Yes, .. }
             if seen.backing != Backing::Fits =>
         {
-            unless_forced(Why::ChangedSince).map(|()| Plan::Fresh)
+            (Plan::Fresh, losing(seen, Why::ChangedSince))
         }
         Before::Finished { cow_is_earlier: true, .. } => {
-            unless_forced(Why::MergedEarlier).map(|()| Plan::Fresh)
+            (Plan::Fresh, losing(seen, Why::MergedEarlier))
         }
-        Before::Finished { .. } => fresh(seen),
-    }
+        Before::Finished { .. } => fresh(seen)?,
+    };
+    if reasons.is_empty() || seen.force { Ok(plan) } else { Err(reasons) }
 }
 
 /// Decides of a merge that was never begun.
-fn fresh(seen: &Seen) -> Result<Plan, Why> {
+fn fresh(seen: &Seen) -> Result<(Plan, Vec<Why>), Vec<Why>> {
     if seen.backing == Backing::Differs {
-        return Err(Why::Differs);
+        return Err(vec![Why::Differs]);
     }
-    if seen.force {
-        return Ok(Plan::Fresh);
+    Ok((Plan::Fresh, reasons(seen, None)))
+}
+
+/// Returns what is lost by a merge that was done before, or is late.
+fn losing(seen: &Seen, why: Why) -> Vec<Why> {
+    reasons(seen, Some(why))
+}
+
+/// Returns what is against finishing a merge. The backing is neither what it was nor what it is to be, and only the end of
+/// the merge makes it whole; but another one may be whole.
+fn midway(seen: &Seen, cow: Since, is_into_this: bool) -> Vec<Why> {
+    let written = (cow == Since::Written).then_some(Why::WrittenMidway);
+    let mut all: Vec<_> = written.into_iter().collect();
+    if !is_into_this {
+        all.push(Why::ReplacedMidway);
+        all.extend(of_backing(seen));
     }
-    match (seen.is_overtaken, seen.has_others, seen.has_names) {
-        (true, ..) => Err(Why::Overtaken),
-        (_, true, _) => Err(Why::Others),
-        (.., true) => Err(Why::Names),
-        (false, false, false) => Ok(Plan::Fresh),
-    }
+    all
+}
+
+/// Returns all that is against a merge that begins, `why` first.
+fn reasons(seen: &Seen, why: Option<Why>) -> Vec<Why> {
+    // The later merge is told of once.
+    let is_told = why == Some(Why::MergedEarlier);
+    let overtaken = (seen.is_overtaken && !is_told).then_some(Why::Overtaken);
+    why.into_iter().chain(overtaken).chain(of_backing(seen)).collect()
+}
+
+/// Returns who else would lose by a change of the backing.
+fn of_backing(seen: &Seen) -> impl Iterator<Item = Why> {
+    let others = seen.has_others.then_some(Why::Others);
+    others.into_iter().chain(seen.has_names.then_some(Why::Names))
 }
 
 #[cfg(test)]

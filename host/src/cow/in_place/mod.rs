@@ -20,7 +20,9 @@ mod refuse;
 mod room;
 pub(super) mod times;
 
-use super::{Cow, Disk, Done, Kind, Sharing, backing::identity, in_use, marker, transfer};
+use super::{
+    Cow, Disk, Done, Kind, Sharing, backing::identity, in_use, marker, others::Other, transfer,
+};
 use crate::{Error, Result, file::Progress};
 use decide::{Plan, decide};
 use jiff::Timestamp;
@@ -73,9 +75,13 @@ pub struct Merged {
     pub is_again: bool,
     /// What was cloned and copied.
     pub done: Done,
-    /// The other COW files that it was written over, which are worthless now. Where there are such the backing has another
-    /// time than they record, and than the merged one does.
-    pub others: Vec<PathBuf>,
+    /// The other COW files that it was written over, or may be, which are worthless now. Where there are such the backing
+    /// has another time than they record, and than the merged one does.
+    pub others: Vec<Other>,
+    /// How many other names of the backing have what was merged too.
+    pub names: u64,
+    /// The COW file whose merge this one went over, though that came later than what this one holds.
+    pub over: Option<PathBuf>,
     /// What says that it was merged.
     pub marker: PathBuf,
 }
@@ -95,7 +101,8 @@ pub fn merge_in_place(options: &Options<'_>, progress: &mut dyn Progress) -> Res
     backing.disk.is_steady()?;
 
     let observed = observe::observe(&cow, &backing, options)?;
-    let plan = decide(&observed.seen).map_err(|why| observed.about(&cow, &backing).refusal(why))?;
+    let plan =
+        decide(&observed.seen).map_err(|why| observed.about(&cow, &backing).refusal(&why))?;
     let job = Job { cow: &cow, backing: &backing.disk, observed: &observed };
     match (plan, observed.merged()) {
         (Plan::Already, Some(at)) => {
@@ -151,6 +158,8 @@ impl Job<'_> {
             is_again: plan == Plan::Again,
             done,
             others: observed.others.clone(),
+            names: observed.names.saturating_sub(1),
+            over: observed.over.clone().filter(|_| plan == Plan::Fresh),
             marker: file.clone(),
         })
     }

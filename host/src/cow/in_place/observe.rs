@@ -12,7 +12,7 @@ use crate::{
         Backing, Cow, Disk, Kind,
         backing::{Mismatch, identity},
         marker::{self, Earlier, Identity, Marker, Since, State},
-        others::others,
+        others::{Other, others},
     },
     error::RefusalKind,
 };
@@ -31,11 +31,14 @@ pub(super) struct Observed {
     /// The time of modification that the backing has in the end, if it is one to know it by.
     pub(super) time: Option<Timestamp>,
     /// Other COW files of the backing.
-    pub(super) others: Vec<PathBuf>,
+    pub(super) others: Vec<Other>,
+    /// How many names the backing has.
+    pub(super) names: u64,
+    /// The COW file whose merge came after the last write to this one, or after its merge.
+    pub(super) over: Option<PathBuf>,
     found: Option<Marker>,
     cow: Identity,
     backing: Identity,
-    names: u64,
     mismatch: Option<Refusal>,
     overtaken: Option<Refusal>,
 }
@@ -84,6 +87,7 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         Some(found) => backing.overtaken(cow, &file, found)?,
         None => None,
     };
+    let over = found.as_ref().and_then(|found| over(found, &cow_now, &backing_now));
     let seen = Seen {
         before: before(found.as_ref(), &cow_now, &backing_now),
         backing: fits,
@@ -105,7 +109,14 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         names,
         mismatch,
         overtaken,
+        over,
     })
+}
+
+/// Returns the COW file whose merge is in the backing and came after what this one holds.
+fn over(found: &Marker, cow: &Identity, backing: &Identity) -> Option<PathBuf> {
+    let overtook = found.overtook(cow, backing).map(|(path, _)| path.to_path_buf());
+    overtook.or_else(|| earlier(found, cow).map(|_| found.cow.path.clone()))
 }
 
 /// Returns how many names a file has.

@@ -2,11 +2,14 @@
 
 use super::decide::Why;
 use crate::{
-    cow::marker::{Marker, State},
+    cow::{
+        marker::{Marker, State},
+        others::Other,
+    },
     error::{Refusal, RefusalKind},
 };
 use jiff::Timestamp;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What sentences are about.
 pub(super) struct About<'a> {
@@ -17,7 +20,7 @@ pub(super) struct About<'a> {
     pub(super) marker: Option<&'a Marker>,
     /// When the COW file was merged, if it was before the last one.
     pub(super) earlier: Option<Timestamp>,
-    pub(super) others: &'a [PathBuf],
+    pub(super) others: &'a [Other],
     /// Names of the backing.
     pub(super) names: u64,
     /// What is said of a backing that does not fit.
@@ -30,8 +33,29 @@ pub(super) struct About<'a> {
 const FORCE: &str = "--force merges it all the same";
 
 impl About<'_> {
-    /// Returns the refusal for a reason.
-    pub(super) fn refusal(&self, why: Why) -> Refusal {
+    /// Returns the refusal for all reasons that there are.
+    pub(super) fn refusal(&self, why: &[Why]) -> Refusal {
+        let mut all: Vec<_> = why.iter().map(|why| self.single(*why)).collect();
+        if all.len() == 1 {
+            return all.remove(0);
+        }
+        let texts: Vec<_> = all.iter().map(|one| one.text.clone()).collect();
+        let mut hints: Vec<String> = Vec::new();
+        for hint in all.into_iter().filter_map(|one| one.hint) {
+            // What is done by force is said once, of all.
+            let parts = hint.split("; ").filter(|part| !part.starts_with("--force"));
+            for part in parts.map(str::to_owned) {
+                if !hints.contains(&part) {
+                    hints.push(part);
+                }
+            }
+        }
+        hints.push("--force goes on in spite of all of this".into());
+        Refusal::new(RefusalKind::Rule, texts.join("; ")).hint(hints.join("; "))
+    }
+
+    /// Returns the refusal for one reason.
+    fn single(&self, why: Why) -> Refusal {
         let (cow, backing) = (self.cow.display(), self.backing.display());
         let (text, hint) = match why {
             Why::UnfinishedOther => return self.unfinished_other(),
@@ -89,13 +113,26 @@ impl About<'_> {
     }
 
     fn are_named(&self) -> Refusal {
-        let list: Vec<_> = self.others.iter().map(|other| other.display().to_string()).collect();
-        let (backing, number) = (self.backing.display(), list.len());
-        let them = if number == 1 { "another COW file is" } else { "other COW files are" };
-        let text = format!(
-            "{them} written over {backing}, and would be worthless after the merge: {}",
-            list.join(", ")
-        );
+        let (sure, doubtful): (Vec<_>, Vec<_>) =
+            self.others.iter().partition(|other| other.doubt.is_none());
+        let sure: Vec<_> = sure.iter().map(|other| other.path.display().to_string()).collect();
+        let doubtful: Vec<_> = doubtful
+            .iter()
+            .map(|Other { path, doubt }| {
+                format!("{} ({})", path.display(), doubt.as_deref().unwrap_or_default())
+            })
+            .collect();
+        let backing = self.backing.display();
+        let them = if sure.len() == 1 { "another COW file is" } else { "other COW files are" };
+        let sure = (!sure.is_empty()).then(|| {
+            let list = sure.join(", ");
+            format!("{them} written over {backing}, and would be worthless after the merge: {list}")
+        });
+        let doubtful = (!doubtful.is_empty()).then(|| {
+            let list = doubtful.join(", ");
+            format!("whether these are COW files of {backing} too cannot be told: {list}")
+        });
+        let text = sure.into_iter().chain(doubtful).collect::<Vec<_>>().join("; ");
         let hint = "merge to a new file, or merge or remove them first; --force gives them up";
         Refusal::new(RefusalKind::Rule, text).hint(hint)
     }
