@@ -6,6 +6,7 @@ use ebbtide::{
     Error,
     cow::{
         Backing, Cow, Disk, State,
+        create::{Options, create},
         in_use::{Others, User, hold, user},
         others::{Other, others},
     },
@@ -135,7 +136,11 @@ fn a_backing_that_is_no_backing_is_refused_by_what_it_is() {
         (room.path("a.cow"), itself("/a.cow")),
         (link, itself("/link.cow")),
         (soft, itself("/soft.cow")),
-        (second, "/second.cow is a COW file too, and cannot be the backing of /a.cow".into()),
+        (
+            second,
+            "/second.cow is a COW file of user-mode Linux, and cannot be the backing of /a.cow"
+                .into(),
+        ),
         (room.path(""), "/ is neither a file nor a block device".into()),
         (room.path("gone"), "cannot open /gone: No such file or directory (os error 2)".into()),
         (room.path("a.cow/x"), "cannot open /a.cow/x: Not a directory (os error 20)".into()),
@@ -317,6 +322,30 @@ fn volatile(path: &Path) -> File {
     file.write_all_at(&ends.head, 0).unwrap();
     file.write_all_at(&ends.tail, ends.tail_at).unwrap();
     file
+}
+
+#[test]
+fn what_holds_a_store_is_no_backing_and_any_other_disk_is() {
+    let room = Room::new();
+    let header = [0x7041_6e53_u32, 1, 1, 8].map(u32::to_le_bytes).concat();
+    let disk = room.path("disk");
+    let tried = || room.refused(Some(&disk));
+    let refused = |what: &str| format!("/disk is {what}, and cannot be the backing of /a.cow");
+    let file = volatile(&disk);
+    // The size comes after what it is.
+    let fits = || tried().contains("was written over a file of");
+    assert!(fits(), "a disk with a table, and nothing in it");
+    file.write_all_at(&header, 1 << 20).unwrap();
+    assert_eq!(tried(), refused("a volatile disk with an exception store in it"));
+    let new = room.path("new.cow");
+    let error = create(&Options { cow: &new, backing: &disk, force: false }).unwrap_err();
+    assert!(error.to_string().contains("is a volatile disk with"), "{error}");
+    // The table, and its backup.
+    file.write_all_at(b"x", 1024).unwrap();
+    file.write_all_at(&[0; 512], (8 << 20) - 512).unwrap();
+    assert!(fits(), "a disk with a table that is damaged");
+    file.write_all_at(&header, 0).unwrap();
+    assert_eq!(tried(), refused("an exception store"));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::{
     Cow, Disk,
-    image::{self, Recorded},
+    image::Recorded,
     marker::{self, Identity, Marker, Since},
+    nested::nested,
 };
 use crate::{
     Error, Result,
@@ -78,9 +79,9 @@ impl Backing {
             let (cow, path) = (cow.disk.path.display(), path.display());
             return refuse(format!("{path} is {cow} itself, and cannot be its own backing"));
         }
-        if image::is_cow(&image::head(&disk, 0)?) {
+        if let Some(found) = nested(&disk)? {
             let (cow, path) = (cow.disk.path.display(), path.display());
-            return refuse(format!("{path} is a COW file too, and cannot be the backing of {cow}"));
+            return refuse(format!("{path} is {found}, and cannot be the backing of {cow}"));
         }
         Ok(Self { disk })
     }

@@ -287,12 +287,6 @@ fn store_state(seen: exceptions::Seen, size: Bytes, path: &Path) -> State {
     }
 }
 
-/// Returns whether content that begins so is a COW file.
-pub(super) fn is_cow(head: &[u8]) -> bool {
-    let is_uml = !matches!(uml_cow::Seen::parse(head), Err(uml_cow::Problem::NotUmlCow));
-    is_uml || matches!(exceptions::Seen::parse(head), Ok(exceptions::Seen::Header { .. }))
-}
-
 /// Reads as much of a file as the header of any COW file has, from `at` on; less where it ends before.
 pub(super) fn head(disk: &Disk, at: u64) -> Result<Vec<u8>> {
     let mut head = Vec::with_capacity(uml_cow::HEAD);

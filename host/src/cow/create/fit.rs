@@ -4,8 +4,8 @@ use crate::{
     Result,
     cow::{
         Disk, Kind,
-        image::{self, is_cow},
         marker::{self, Marker},
+        nested::{Nested, nested},
     },
     error::{Refusal, RefusalKind},
 };
@@ -19,9 +19,10 @@ pub(in crate::cow) fn may_be_backing(backing: &Disk) -> Result<()> {
         let text = format!("{path} is empty: there is no device of 0 bytes");
         return Err(Refusal::new(RefusalKind::Rule, text).into());
     }
-    if is_cow(&image::head(backing, 0)?) {
-        let text = format!("{path} is a COW file itself, and there are no COW files of COW files");
-        let hint = format!("merge it first: 'ebbtide cow merge {path} OUT'");
+    if let Some(found) = nested(backing)? {
+        let text = format!("{path} is {found}, and there are no COW files of COW files");
+        let backing = if found == Nested::Uml { "" } else { "--backing FILE " };
+        let hint = format!("merge it first: 'ebbtide cow merge {backing}{path} OUT'");
         return Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into());
     }
     if backing.kind == Kind::File {
