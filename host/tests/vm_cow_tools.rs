@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end here")]
 
+mod flips;
+
 use ebbtide::cow::{
     Cow, Format, State,
     create::{Options, create},
@@ -157,4 +159,21 @@ fn the_last_sectors_of_an_old_file_are_nobodys() {
     let ours: Vec<u64> = runs.map(|run| run.unwrap()).map(|run| run.at / 512).collect();
     assert_eq!(ours, [0, 7]);
     assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_file_of_uml_mkcow_with_a_flipped_bit_is_an_error_or_read_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let size = 100 * 512 + 13;
+    backing(&path("root.img"), size);
+    let made = require!(tool("uml_mkcow", dir.path(), &["work.cow", "root.img"]));
+    assert!(made.status.success(), "{made:?}");
+    // The first sector, some in the middle, and the last.
+    let cow = File::options().write(true).open(path("work.cow")).unwrap();
+    cow.write_all_at(&[1, 0, 0, 0b0011_1000, 0, 0, 0xff, 0, 0, 0, 0, 0, 0b1_0000], 8192).unwrap();
+    let sectors: Vec<u8> = (0..size).map(|at| (at / 512 + 1) as u8).collect();
+    cow.write_all_at(&sectors, 12288).unwrap();
+    drop(cow);
+    flips::is_an_error_or_right(&path("work.cow"), &path("root.img"), 101);
 }

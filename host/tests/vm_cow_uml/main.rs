@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end here")]
 
+#[path = "../flips/mod.rs"]
+mod flips;
 #[path = "../kernels/mod.rs"]
 mod kernels;
 mod peer;
@@ -157,6 +159,7 @@ fn what_a_kernel_writes_merges_as_with_uml_moo() -> Result<()> {
     let mut wanted = content;
     pieces.onto(&mut wanted);
     same("odd.cow", &merged(&folder, "odd.cow", "odd.img", sectors * 512), &wanted);
+    flips::is_an_error_or_right(&at("odd.cow"), &at("odd.img"), 200);
     Ok(())
 }
 
