@@ -19,6 +19,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     process::{Command, Output},
+    time::SystemTime,
 };
 
 /// Runs a merge in place, and returns its exit status and all that it said.
@@ -161,6 +162,57 @@ fn a_device_is_one_by_whatever_node() {
     loopfs::run(Command::new("mknod").arg(&node).args(["b", &major, &minor]));
     let (status, said) = into(&node, cow.path(), &[]);
     assert!(status == Some(1) && said.contains("cannot be its own backing"), "{said}");
+}
+
+#[test]
+fn a_merge_of_another_cow_file_into_a_device_is_seen_by_its_marker() {
+    let fs = LoopFs::in_memory(Kind::Ext4);
+    let bench = bench(&fs, Of::Store);
+    let device = Loop::new(&bench.backing());
+    let away = bench.dir.join("away");
+    fs::create_dir(&away).unwrap();
+    let other = away.join("other.cow");
+    bench.put_cow(&other);
+    // Its last write comes after none of the merges.
+    File::open(&other).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(into(device.path(), &bench.cow(), &[]).0, Some(0));
+    let marker = bench.dir.join("work.cow.ebbtide-merge");
+    let search = ["--search", bench.dir.to_str().unwrap()];
+    let forced = [&search[..], &["--force"]].concat();
+    let (status, said) = into(device.path(), &other, &search);
+    assert!(status == Some(1) && said.contains("after the last write"), "{said}");
+
+    let text = fs::read_to_string(&marker).unwrap();
+    let end = text.find("[after]").unwrap();
+    let begun = text[..end].lines().filter(|line| !line.starts_with("at = "));
+    let begun = begun.collect::<Vec<_>>().join("\n").replacen("\"merged\"", "\"merging\"", 1);
+    fs::write(&marker, begun).unwrap();
+    for how in [&search[..], &forced] {
+        let (status, said) = into(device.path(), &other, how);
+        assert!(status == Some(1) && said.contains("is unfinished"), "{said}");
+        assert!(said.contains(marker.to_str().unwrap()), "{said}");
+    }
+    // Beside the marker nothing has to be said, and a new file is refused too.
+    let near = bench.dir.join("near.cow");
+    fs::rename(&other, &near).unwrap();
+    assert!(into(device.path(), &near, &["--force"]).1.contains("is unfinished"));
+    let out = bench.dir.join("out");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    command.args(["cow", "merge", "--backing"]).arg(device.path()).args([&near, &out]);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(1) && said.contains("is unfinished"), "{said}");
+    assert!(!out.exists());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    command.args(["cow", "create", "--format", "uml"]).arg(&out).arg(device.path());
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(1) && said.contains("is unfinished"), "{said}");
+    // The one that was cut off is finished, and then the other one may go over it on purpose.
+    let (status, said) = into(device.path(), &bench.cow(), &[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(into(device.path(), &near, &[]).0, Some(1));
+    assert_eq!(into(device.path(), &near, &["--force"]).0, Some(0));
 }
 
 #[test]

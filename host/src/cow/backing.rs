@@ -1,10 +1,11 @@
 //! The backing of a COW file: found, and proved to be the one that was written over.
 
 use super::{
-    Cow, Disk,
+    Cow, Disk, Kind,
     image::Recorded,
     marker::{self, Identity, Marker, Since},
     nested::nested,
+    others::directories,
 };
 use crate::{
     Error, Result,
@@ -120,6 +121,10 @@ impl Backing {
     /// # Errors
     /// One of another COW file is.
     pub(super) fn unfinished(&self, cow: &Cow) -> Result<bool> {
+        let elsewhere = self.elsewhere(cow, &[])?;
+        if let Some((file, marker)) = elsewhere.iter().find(|(_, marker)| marker.is_unfinished()) {
+            return Err(marker.unfinished(file).into());
+        }
         let found = self.marker(cow)?;
         let Some((file, marker)) = found.filter(|(_, marker)| marker.is_unfinished()) else {
             return Ok(false);
@@ -135,8 +140,24 @@ impl Backing {
     /// # Errors
     /// One was.
     pub(super) fn is_overtaken(&self, cow: &Cow) -> Result<()> {
-        let Some((file, marker)) = self.marker(cow)? else { return Ok(()) };
-        self.overtaken(cow, &file, &marker)?.map_or(Ok(()), |refusal| Err(refusal.into()))
+        for (file, marker) in self.marker(cow)?.into_iter().chain(self.elsewhere(cow, &[])?) {
+            if let Some(refusal) = self.overtaken(cow, &file, &marker)? {
+                return Err(refusal.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns markers of merges of other COW files into it, if it is a device, from the directory of the COW file and `dirs`.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub(super) fn elsewhere(&self, cow: &Cow, dirs: &[PathBuf]) -> Result<Vec<(PathBuf, Marker)>> {
+        if self.disk.kind == Kind::File {
+            return Ok(Vec::new());
+        }
+        let dirs = directories(&[&cow.disk], dirs)?;
+        marker::elsewhere(Some(&identity(&cow.disk)?), &self.disk, &dirs)
     }
 
     /// Returns what is said of a COW file over which the merge of another one has gone, as the marker in `file` has it.

@@ -28,20 +28,10 @@ pub struct Other {
 /// # Errors
 /// A directory cannot be read.
 pub fn others(backing: &Disk, cow: &Disk, dirs: &[PathBuf]) -> Result<Vec<Other>> {
-    let beside = [backing, cow].into_iter().filter(|disk| disk.kind == Kind::File);
-    let beside = beside.flat_map(|disk| {
-        let real = fs::canonicalize(&disk.path).ok();
-        let dirs = [disk.path.parent(), real.as_deref().and_then(Path::parent)];
-        dirs.into_iter().flatten().map(Path::to_path_buf).collect::<Vec<_>>()
-    });
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
-    for dir in beside.chain(dirs.iter().cloned()) {
-        let dir = if dir == Path::new("") { Path::new(".").into() } else { dir };
-        let failed = || Error::doing(format!("look for COW files in {}", dir.display()));
-        if !seen.insert(Node::of(&fs::metadata(&dir).map_err(failed())?)) {
-            continue;
-        }
+    for dir in directories(&[backing, cow], dirs)? {
+        let failed = || Error::doing(looking(&dir));
         for entry in fs::read_dir(&dir).map_err(failed())? {
             let path = entry.map_err(failed())?.path();
             let Ok(file) = fs::metadata(&path) else { continue };
@@ -53,6 +43,32 @@ pub fn others(backing: &Disk, cow: &Disk, dirs: &[PathBuf]) -> Result<Vec<Other>
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Returns the directories of files, those of what they are links to, and `more`, each once.
+///
+/// # Errors
+/// One of them is not there.
+pub(super) fn directories(of: &[&Disk], more: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let beside = of.iter().filter(|disk| disk.kind == Kind::File).flat_map(|disk| {
+        let real = fs::canonicalize(&disk.path).ok();
+        let dirs = [disk.path.parent(), real.as_deref().and_then(Path::parent)];
+        dirs.into_iter().flatten().map(Path::to_path_buf).collect::<Vec<_>>()
+    });
+    let mut seen = BTreeSet::new();
+    let mut dirs = Vec::new();
+    for dir in beside.chain(more.iter().cloned()) {
+        let dir = if dir == Path::new("") { Path::new(".").into() } else { dir };
+        let found = fs::metadata(&dir).map_err(Error::doing(looking(&dir)))?;
+        if seen.insert(Node::of(&found)) {
+            dirs.push(dir);
+        }
+    }
+    Ok(dirs)
+}
+
+fn looking(dir: &Path) -> String {
+    format!("look for COW files in {}", dir.display())
 }
 
 /// Returns whether a file is large enough for the bitmap of such a backing; a bit is for at most 4 KiB.

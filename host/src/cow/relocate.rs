@@ -79,6 +79,8 @@ pub fn relocate(options: &Options<'_>, progress: &mut dyn Progress) -> Result<Ou
     let backing = Backing::open(&cow, Some(options.backing))?;
     if backing.disk.kind == Kind::File {
         is_merged(&backing.disk.path)?;
+    } else {
+        backing.unfinished(&cow)?;
     }
     backing.is_overtaken(&cow)?;
     let _backing = held(&backing.disk)?;

@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// Change the backing itself
     #[arg(long, conflicts_with = "out")]
     in_place: bool,
-    /// Where else to look for COW files of the same backing; as often as wanted
+    /// Where else to look for COW files of the same backing, and, if that is a device, for what says what was merged into
+    /// it; as often as wanted
     #[arg(long, value_name = "DIR", requires = "in_place", conflicts_with = "out")]
     search: Vec<PathBuf>,
     /// Write over OUT if that is a block device; in place, go on where other COW files, or what was written since an earlier

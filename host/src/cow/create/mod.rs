@@ -13,6 +13,7 @@ mod tests;
 use super::{
     Disk, Kind,
     in_use::{self, Others},
+    marker,
     merge::cannot_make,
 };
 use crate::{Result, file::whole};
@@ -41,6 +42,14 @@ pub struct Options<'a> {
 pub fn create(options: &Options<'_>) -> Result<()> {
     let backing = Disk::open(options.backing)?;
     may_be_backing(&backing)?;
+    let dir = whole::directory(options.cow);
+    // A directory that is missing is named where the file is made.
+    if backing.kind == Kind::Device && dir.is_dir() {
+        let found = marker::elsewhere(None, &backing, &[dir.into()])?;
+        if let Some((file, marker)) = found.iter().find(|(_, marker)| marker.is_unfinished()) {
+            return Err(marker.unfinished(file).into());
+        }
+    }
     // Written to, it would not be what the header says.
     let _backing = match backing.kind {
         Kind::File => Some(in_use::hold(&backing, Others::MayRead)?),

@@ -18,6 +18,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -73,6 +74,7 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
     let disk = &backing.disk;
     let file = marker::beside(&cow.disk, disk, options.marker)?;
     let found = marker::read(&file)?;
+    let elsewhere = elsewhere(cow, backing, &file, options)?;
     let (cow_now, backing_now) = (identity(&cow.disk)?, identity(disk)?);
     let others = others(disk, &cow.disk, options.search)?;
     let names = names(disk)?;
@@ -83,11 +85,14 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         (Some(_), None) => decide::Backing::Fits,
         (Some(_), Some(_)) => decide::Backing::Differs,
     };
-    let overtaken = match &found {
-        Some(found) => backing.overtaken(cow, &file, found)?,
-        None => None,
-    };
-    let over = found.as_ref().and_then(|found| over(found, &cow_now, &backing_now));
+    let (mut overtaken, mut gone_over) = (None, None);
+    let own = found.as_ref().map(|found| (&file, found));
+    for (file, marker) in
+        own.into_iter().chain(elsewhere.iter().map(|(file, marker)| (file, marker)))
+    {
+        overtaken = overtaken.or(backing.overtaken(cow, file, marker)?);
+        gone_over = gone_over.or_else(|| over(marker, &cow_now, &backing_now));
+    }
     let seen = Seen {
         before: before(found.as_ref(), &cow_now, &backing_now),
         backing: fits,
@@ -109,7 +114,7 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
         names,
         mismatch,
         overtaken,
-        over,
+        over: gone_over,
     })
 }
 
@@ -117,6 +122,27 @@ pub(super) fn observe(cow: &Cow, backing: &Backing, options: &Options<'_>) -> Re
 fn over(found: &Marker, cow: &Identity, backing: &Identity) -> Option<PathBuf> {
     let overtook = found.overtook(cow, backing).map(|(path, _)| path.to_path_buf());
     overtook.or_else(|| earlier(found, cow).map(|_| found.cow.path.clone()))
+}
+
+/// Returns markers of merges of other COW files into a device, of which any may be the last one.
+///
+/// # Errors
+/// One of them is unfinished; a directory cannot be read.
+fn elsewhere(
+    cow: &Cow,
+    backing: &Backing,
+    own: &Path,
+    options: &Options<'_>,
+) -> Result<Vec<(PathBuf, Marker)>> {
+    let mut dirs = options.search.to_vec();
+    dirs.extend(own.parent().map(Path::to_path_buf));
+    let mut found = backing.elsewhere(cow, &dirs)?;
+    let own = fs::canonicalize(own).ok();
+    found.retain(|(file, _)| own.is_none() || fs::canonicalize(file).ok() != own);
+    match found.iter().find(|(_, marker)| marker.is_unfinished()) {
+        Some((file, marker)) => Err(marker.unfinished(file).into()),
+        None => Ok(found),
+    }
 }
 
 /// Returns how many names a file has.

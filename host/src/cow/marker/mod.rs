@@ -4,6 +4,7 @@
 //! byte of the backing changes, and it stays: with it, a merge that was cut off is finished by repeating it, and one that
 //! was finished is not done again over what was written since.
 
+mod elsewhere;
 mod finish;
 mod identity;
 mod overtook;
@@ -11,6 +12,7 @@ mod place;
 mod text;
 mod write;
 
+pub(in crate::cow) use elsewhere::elsewhere;
 pub use identity::Identity;
 pub(crate) use identity::{Since, split};
 pub use place::{beside, of};
