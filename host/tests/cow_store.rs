@@ -330,3 +330,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_store_with_a_flipped_bit_is_an_error_or_read_as_it_is() {
+    for sectors in [1, 8] {
+        let device = 300 * 512 * sectors;
+        let store = Store::written(sectors, device, (0..40).chain(60..100).map(|n| n * 7 % 300));
+        let file = file(&store);
+        let whole = store.metadata_bytes();
+        let bits = |from: u64, bytes: u64| from * 8..(from + bytes) * 8;
+        // The header; and of each area the first, some in the middle, and its end.
+        let step = (store.chunk as usize / 10).next_multiple_of(16);
+        let metadata = (0..store.areas()).map(|area| store.area_at(area));
+        let places = metadata.flat_map(|at| (at..at + store.chunk).step_by(step));
+        let mut is_read = [0, 0];
+        for bit in bits(0, 16).chain(places.flat_map(|at| bits(at, 16))) {
+            let (at, mut now) = ((bit / 8) as usize, whole.clone());
+            now[at] ^= 1 << (bit % 8);
+            file.as_file().write_all_at(&now[at..=at], bit / 8).unwrap();
+            let found = runs(&file, device, 1000);
+            file.as_file().write_all_at(&whole[at..=at], bit / 8).unwrap();
+            is_read[usize::from(found.is_ok())] += 1;
+            if let Ok(found) = found {
+                let wanted = stores::read(&now, device);
+                assert_eq!(Ok(chunks(&found, store.chunk, device)), wanted, "bit {bit}");
+            }
+        }
+        assert!(is_read[0] > 100 && is_read[1] > 20, "{is_read:?}");
+    }
+}
