@@ -16,8 +16,8 @@ use nix::{
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::SystemTime,
 };
@@ -65,6 +65,71 @@ fn a_file_system_without_room_is_refused_before_anything_is_changed() {
         assert_eq!(merge(&bench, &[]).0, Some(0));
         bench.is_whole(&bench.merged(), "with room");
     }
+}
+
+/// Writes until there is no room.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    while file.write_all(&[7; 4096]).is_ok() {}
+    let _ = file.sync_all();
+}
+
+#[test]
+fn what_is_written_over_shared_extents_needs_room() {
+    let fs = LoopFs::of_mib(Kind::Xfs, 300);
+    let bench = bench(&fs, Of::Uml);
+    let (from, to) = (bench.backing(), fs.dir().join("shares"));
+    loopfs::run(Command::new("cp").arg("--reflink=always").args([from, to]));
+    fill(&fs.dir().join("fill"));
+    let (status, said) = merge(&bench, &["--copy"]);
+    assert!(status == Some(1) && said.contains("need new room"), "{said}");
+    is_untouched(&bench);
+    fs::remove_file(fs.dir().join("fill")).unwrap();
+    assert_eq!(merge(&bench, &["--copy"]).0, Some(0));
+    bench.is_whole(&bench.merged(), "with room");
+}
+
+/// A btrfs with a COW file of 95 MiB of data over a backing, and less room than that.
+fn narrow_btrfs(is_nocow: bool, is_hole: bool) -> (LoopFs, [PathBuf; 2]) {
+    const LARGE: u64 = 95 << 20;
+    let fs = LoopFs::of_mib(Kind::Btrfs, 256);
+    let [backing, cow, more] = ["root.img", "work.cow", "more"].map(|name| fs.dir().join(name));
+    let file = File::create(&backing).unwrap();
+    if is_nocow {
+        loopfs::run(Command::new("chattr").arg("+C").arg(&backing));
+    }
+    file.set_len(LARGE).unwrap();
+    drop(file);
+    let data = vec![7; LARGE as usize];
+    // It takes its room in either case.
+    fs::write(if is_hole { &more } else { &backing }, &data).unwrap();
+    let mut create = Command::new(env!("CARGO_BIN_EXE_ebbtide"));
+    loopfs::run(create.args(["cow", "create", "--format", "uml"]).args([&cow, &backing]));
+    let file = OpenOptions::new().write(true).open(&cow).unwrap();
+    let bitmap = LARGE / 512 / 8;
+    file.write_all_at(&vec![0xff; bitmap as usize], 8192).unwrap();
+    file.write_all_at(&data, 8192 + bitmap.next_multiple_of(4096)).unwrap();
+    loopfs::run(Command::new("sync").arg("-f").arg(fs.dir()));
+    (fs, [backing, cow])
+}
+
+#[test]
+fn what_is_written_over_on_btrfs_needs_room_unless_it_is_shared_or_stays_in_its_place() {
+    let (_fs, [backing, cow]) = narrow_btrfs(false, false);
+    let (status, said) = into(&backing, &cow, &["--copy"]);
+    assert!(status == Some(1) && said.contains("need new room"), "{said}");
+    let (status, said) = into(&backing, &cow, &[]);
+    assert_eq!(status, Some(0), "clones need none: {said}");
+    let (_fs, [backing, cow]) = narrow_btrfs(true, false);
+    let (status, said) = into(&backing, &cow, &[]);
+    assert_eq!(status, Some(0), "it stays where it is: {said}");
+}
+
+#[test]
+fn a_backing_without_checksums_is_promised_no_clones() {
+    let (_fs, [backing, cow]) = narrow_btrfs(true, true);
+    let (status, said) = into(&backing, &cow, &[]);
+    assert!(status == Some(1) && said.contains("has holes"), "{said}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod dm;
 pub mod fiemap;
 pub mod inherited;
+pub mod inode_flags;
 mod ioctl;
 pub mod key;
 pub mod keyring;

@@ -123,7 +123,7 @@ impl Job<'_> {
     fn run(&self, plan: Plan, sharing: Sharing, progress: &mut dyn Progress) -> Result<Merged> {
         let Self { cow, backing, observed } = *self;
         let runs = || cow.runs(backing.size);
-        let wanted = room::wanted(runs()?, backing)?;
+        let wanted = room::wanted(runs()?, &cow.disk, backing)?;
         room::suffices(wanted, sharing, &cow.disk, backing)?;
         // Its time of modification, which is set back.
         let time = observed.time.filter(|_| backing.kind == Kind::File && cow.uml().is_some());
