@@ -334,6 +334,7 @@ fn other_cow_files_of_the_backing_are_listed_and_given_up_only_by_force() {
         panic!("it was not merged")
     };
     assert_eq!(merged.others, [Other { path: hidden.clone(), doubt: None }]);
+    assert!(merged.is_outdated, "the time of the backing is not set back");
     let backing = fs::read(&room.backing).unwrap();
     assert_eq!(backing, room.bench.merged());
     // Nobody is to take what was given up for whole.

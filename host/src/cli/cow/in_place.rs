@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, wanted: &in_place::Options<'_>) -> Result<(
 
 /// Says what was given up.
 fn say_lost(cow: &Path, merged: &Merged) {
-    let Merged { backing, others, names, over, .. } = merged;
+    let Merged { backing, others, is_outdated, names, over, .. } = merged;
     let (cow, backing) = (cow.display(), backing.display());
     if let Some(over) = over {
         out::say(&format!("it went over the merge of {}", over.display()));
@@ -69,7 +69,7 @@ fn say_lost(cow: &Path, merged: &Merged) {
             Some(_) => format!("{path} is worthless now if it is a COW file of {backing}"),
         });
     }
-    if !others.is_empty() {
+    if *is_outdated {
         out::say(&format!(
             "{backing} has a new time, so that no COW file is taken to fit: to go on with {cow}, 'ebbtide cow move --mtime record {cow} {backing}'"
         ));

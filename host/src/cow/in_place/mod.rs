@@ -78,6 +78,8 @@ pub struct Merged {
     /// The other COW files that it was written over, or may be, which are worthless now. Where there are such the backing
     /// has another time than they record, and than the merged one does.
     pub others: Vec<Other>,
+    /// Whether the merged one is among those that record another time than the backing has; a store records none.
+    pub is_outdated: bool,
     /// How many other names of the backing have what was merged too.
     pub names: u64,
     /// The COW file whose merge this one went over, though that came later than what this one holds.
@@ -158,6 +160,7 @@ impl Job<'_> {
             is_again: plan == Plan::Again,
             done,
             others: observed.others.clone(),
+            is_outdated: time.is_some() && !observed.others.is_empty(),
             names: observed.names.saturating_sub(1),
             over: observed.over.clone().filter(|_| plan == Plan::Fresh),
             marker: file.clone(),
