@@ -1,4 +1,5 @@
-//! System calls of a program and its children: the summary of `strace -f -c` flows in, counts by name flow out.
+//! System calls of a program and its children: what strace wrote flows in, a summary or call by call; counts by name flow
+//! out.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,16 @@ impl Syscalls {
         Syscalls(summary.lines().filter_map(count).filter(|(name, _)| name != "total").collect())
     }
 
+    /// Counts the call that a line of a trace begins with, and returns its name and what follows; `None` for any other line.
+    pub(crate) fn add<'a>(&mut self, line: &'a str) -> Option<(&'a str, &'a str)> {
+        let (name, rest) = line.split_once('(')?;
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return None;
+        }
+        *self.0.entry(name.to_owned()).or_default() += 1;
+        Some((name, rest))
+    }
+
     /// Returns how many there were in all.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().sum()
@@ -33,6 +44,11 @@ impl Syscalls {
         self.count(&["fork", "vfork", "clone", "clone3"])
     }
 
+    /// Returns how many waited until something was on its disk.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.count(&["fsync", "fdatasync", "syncfs", "sync"])
+    }
+
     fn count(&self, names: &[&str]) -> u64 {
         names.iter().filter_map(|name| self.0.get(*name)).sum()
     }
@@ -44,6 +60,11 @@ impl Syscalls {
         let words: Vec<_> = calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
         words.join(", ")
     }
+}
+
+/// Returns whether a call, with what follows its name, clones the whole of a file or a range.
+pub(crate) fn is_clone(name: &str, rest: &str) -> bool {
+    name == "ioctl" && ["FICLONE,", "FICLONERANGE,"].iter().any(|word| rest.contains(word))
 }
 
 #[cfg(test)]

@@ -90,7 +90,8 @@ fn goal(kind: &str, who: &str) -> Option<f64> {
 pub(super) fn calls(report: &mut Report, kind: &str, merges: &[(String, Trace, u64)]) {
     let mib = |bytes: u64| format!("{:.1}", bytes as f64 / MIB);
     let row = |(who, trace, memory): &(String, Trace, u64)| {
-        let counts = [trace.total(), trace.clones, trace.flushes()].map(|count| count.to_string());
+        let counts = [trace.calls.total(), trace.clones, trace.calls.flushes()]
+            .map(|count| count.to_string());
         let mut row = vec![who.clone()];
         row.extend(counts);
         row.extend([trace.read, trace.written, *memory].map(mib));
@@ -102,7 +103,7 @@ pub(super) fn calls(report: &mut Report, kind: &str, merges: &[(String, Trace, u
         [&head, "system calls", "clones", "flushes", "MiB read", "MiB written", "MiB of memory"];
     report.table(&names, &rows);
     for (who, trace, _) in merges {
-        report.say(format!("{who}: {}", trace.listed()));
+        report.say(format!("{who}: {}", trace.calls.listed()));
     }
     report.say("");
     for (who, _, memory) in merges {

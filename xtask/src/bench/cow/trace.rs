@@ -1,18 +1,14 @@
 //! The system calls of one program: a trace of strace over all its threads flows in, counts and bytes flow out.
 
-use std::collections::BTreeMap;
+use super::super::syscalls::{Syscalls, is_clone};
 
-/// What waits until something is on its disk.
-const FLUSHES: [&str; 4] = ["fsync", "fdatasync", "syncfs", "sync"];
-/// What clones: the whole of a file, or a range.
-const CLONES: [&str; 2] = ["FICLONE,", "FICLONERANGE,"];
 const READS: [&str; 4] = ["read", "pread64", "readv", "preadv"];
 const WRITES: [&str; 5] = ["write", "pwrite64", "writev", "pwritev", "copy_file_range"];
 
 /// What one program did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Trace {
-    calls: BTreeMap<String, u64>,
+    pub(super) calls: Syscalls,
     pub(super) clones: u64,
     /// Bytes that it read and wrote.
     pub(super) read: u64,
@@ -35,41 +31,18 @@ impl Trace {
         let (name, rest) = match call.strip_prefix("<... ") {
             // It was counted when it began.
             Some(resumed) => resumed.split_once(' ').unwrap_or_default(),
-            None => {
-                let Some((name, rest)) = call.split_once('(') else { return };
-                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                    return;
-                }
-                *self.calls.entry(name.to_owned()).or_default() += 1;
-                (name, rest)
-            }
+            None => match self.calls.add(call) {
+                Some(begun) => begun,
+                None => return,
+            },
         };
-        let cloned = name == "ioctl" && CLONES.iter().any(|word| rest.contains(word));
-        self.clones += u64::from(cloned && !call.starts_with('<'));
+        self.clones += u64::from(is_clone(name, rest) && !call.starts_with('<'));
         let returned = rest.rsplit_once(" = ").and_then(|(_, value)| value.parse::<u64>().ok());
         if READS.contains(&name) {
             self.read += returned.unwrap_or_default();
         } else if WRITES.contains(&name) {
             self.written += returned.unwrap_or_default();
         }
-    }
-
-    /// Returns the number of system calls.
-    pub(super) fn total(&self) -> u64 {
-        self.calls.values().sum()
-    }
-
-    /// Returns the number of calls that wait for a disk.
-    pub(super) fn flushes(&self) -> u64 {
-        FLUSHES.iter().filter_map(|name| self.calls.get(*name)).sum()
-    }
-
-    /// Returns the names and counts, the most frequent first.
-    pub(super) fn listed(&self) -> String {
-        let mut calls: Vec<_> = self.calls.iter().collect();
-        calls.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-        let words: Vec<_> = calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        words.join(", ")
     }
 }
 
@@ -92,8 +65,12 @@ mod tests {
 101 exit_group(0) = ?
 "#;
         let trace = Trace::parse(text);
-        assert_eq!((trace.total(), trace.flushes(), trace.clones), (7, 1, 1));
+        assert_eq!((trace.calls.total(), trace.calls.flushes(), trace.clones), (7, 1, 1));
         assert_eq!((trace.read, trace.written), (4136, 8192));
-        assert!(trace.listed().starts_with("exit_group 1, fsync 1"), "{}", trace.listed());
+        assert!(
+            trace.calls.listed().starts_with("exit_group 1, fsync 1"),
+            "{}",
+            trace.calls.listed()
+        );
     }
 }

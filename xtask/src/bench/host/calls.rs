@@ -1,14 +1,10 @@
 //! The system calls of each operation: a trace of strace with marks in it flows in, counts flow out.
 
-use std::collections::BTreeMap;
+use super::super::syscalls::{Syscalls, is_clone};
 
 /// What stands around an operation in the trace: a look at a path that is nowhere.
 const BEGIN: &str = "\"/ebbtide-bench/begin/";
 const END: &str = "\"/ebbtide-bench/end\"";
-/// What waits until something is on its disk.
-const FLUSHES: [&str; 4] = ["fsync", "fdatasync", "syncfs", "sync"];
-/// What clones: the whole of a file, or a range.
-const CLONES: [&str; 2] = ["FICLONE,", "FICLONERANGE,"];
 
 /// One operation, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,35 +13,14 @@ pub(super) struct Operation {
     pub(super) name: String,
     /// Number of clones.
     pub(super) clones: u64,
-    calls: BTreeMap<String, u64>,
+    pub(super) calls: Syscalls,
 }
 
 impl Operation {
-    /// Returns the number of system calls.
-    pub(super) fn total(&self) -> u64 {
-        self.calls.values().sum()
-    }
-
-    /// Returns the number of calls that wait for a disk.
-    pub(super) fn flushes(&self) -> u64 {
-        FLUSHES.iter().filter_map(|name| self.calls.get(*name)).sum()
-    }
-
-    /// Returns the names and counts, the most frequent first.
-    pub(super) fn listed(&self) -> String {
-        let mut calls: Vec<_> = self.calls.iter().collect();
-        calls.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-        let words: Vec<_> = calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        words.join(", ")
-    }
-
     fn add(&mut self, line: &str) {
-        let Some((name, rest)) = line.split_once('(') else { return };
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return;
+        if let Some((name, rest)) = self.calls.add(line) {
+            self.clones += u64::from(is_clone(name, rest));
         }
-        *self.calls.entry(name.to_owned()).or_default() += 1;
-        self.clones += u64::from(name == "ioctl" && CLONES.iter().any(|word| rest.contains(word)));
     }
 }
 
@@ -86,8 +61,11 @@ fsync(9) = 0
         assert_eq!(found.len(), 1);
         let operation = &found[0];
         assert_eq!(operation.name, "ours commit");
-        assert_eq!((operation.total(), operation.flushes(), operation.clones), (5, 2, 2));
-        assert_eq!(operation.listed(), "ioctl 2, fdatasync 1, fsync 1, openat 1");
+        assert_eq!(
+            (operation.calls.total(), operation.calls.flushes(), operation.clones),
+            (5, 2, 2)
+        );
+        assert_eq!(operation.calls.listed(), "ioctl 2, fdatasync 1, fsync 1, openat 1");
     }
 
     #[test]

@@ -88,15 +88,15 @@ pub(super) fn calls(report: &mut Report, operations: &[Operation]) {
     let row = |operation: &Operation| {
         vec![
             operation.name.clone(),
-            operation.total().to_string(),
-            operation.flushes().to_string(),
+            operation.calls.total().to_string(),
+            operation.calls.flushes().to_string(),
             operation.clones.to_string(),
         ]
     };
     let rows: Vec<_> = operations.iter().map(row).collect();
     report.table(&["operation (1g-1)", "system calls", "flushes", "clones"], &rows);
     for operation in operations {
-        report.say(format!("{}: {}", operation.name, operation.listed()));
+        report.say(format!("{}: {}", operation.name, operation.calls.listed()));
     }
     report.say("");
 }
