@@ -6,6 +6,13 @@ use std::{fmt, path::Path, str::FromStr};
 /// The longest name, in bytes: with what a file name adds to it, it stays below the 255 of file systems.
 pub const LONGEST: usize = 200;
 
+/// Ends of names that files of volumes have, and volumes have not.
+const OF_FILES: [&str; 4] = ["-dirty", "-precache", COW, USED];
+/// What stands behind the name of a volume in the names of its exception stores.
+pub(crate) const COW: &str = "-cow";
+/// And in those under which the store of another volume is used.
+pub(crate) const USED: &str = "-snap";
+
 /// The name of a VM or a template, and of its directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VmName(String);
@@ -56,10 +63,10 @@ impl FromStr for VolumeName {
     fn from_str(text: &str) -> Result<Self, Refusal> {
         check("name of a volume", text)?;
         // A volume's name is the beginning of file names that are told apart by what follows.
-        if text.contains([':', '@', '.']) || text.ends_with("-dirty") || text.ends_with("-precache")
-        {
+        if text.contains([':', '@', '.']) || OF_FILES.iter().any(|end| text.ends_with(end)) {
             let text = format!(
-                "{text:?} is no name of a volume: `:`, `@`, `.`, and `-dirty` or `-precache` at its end, are for files of volumes"
+                "{text:?} is no name of a volume: `:`, `@`, `.`, and {} at its end, are for files of volumes",
+                OF_FILES.map(|end| format!("`{end}`")).join(", ")
             );
             return Err(Refusal::new(RefusalKind::Invalid, text));
         }
@@ -123,6 +130,23 @@ text!(VmName);
 text!(VolumeName);
 
 impl VolumeName {
+    /// Returns the name with something behind it, for files that belong to a volume.
+    pub(crate) fn with(&self, suffix: &str) -> Self {
+        Self(format!("{}{suffix}", self.0))
+    }
+
+    /// Reads the name in the name of a file: of a volume, or of its stores.
+    pub(crate) fn of_file(stem: &str) -> Option<Self> {
+        let end = [COW, USED].into_iter().find(|end| stem.ends_with(end)).unwrap_or_default();
+        let volume: Self = stem.strip_suffix(end)?.parse().ok()?;
+        Some(volume.with(end))
+    }
+
+    /// Returns the name without what stands behind it, if that does.
+    pub(crate) fn without(&self, suffix: &str) -> Option<Self> {
+        self.0.strip_suffix(suffix).filter(|name| !name.is_empty()).map(|name| Self(name.into()))
+    }
+
     /// Returns the name of the disk that holds the root file system.
     #[must_use]
     pub fn root() -> Self {

@@ -6,9 +6,10 @@ mod loopfs;
 
 use contract::{CASES, Place};
 use ebbtide::pool::{
-    driver::{Commit, FileDriver, LinuxStore},
+    driver::{Commit, FileDriver, LinuxStore, Volume},
     store::Store,
 };
+use ebbtide::volume::Revision;
 use ebbtide_format::units::Bytes;
 use loopfs::{Kind, LoopFs};
 use std::{
@@ -52,15 +53,21 @@ impl Place for Disk {
     }
 
     fn write(&self, path: &Path, offset: u64, bytes: &[u8]) {
-        let file = File::options().write(true).open(self.pool.join(path)).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
         file.write_all_at(bytes, offset).unwrap();
     }
 
     fn read(&self, path: &Path, offset: u64, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let read = File::open(self.pool.join(path)).unwrap().read_at(&mut bytes, offset).unwrap();
+        let read = File::open(path).unwrap().read_at(&mut bytes, offset).unwrap();
         bytes.truncate(read);
         bytes
+    }
+
+    fn version(&self, volume: &Volume, of: Option<Revision>) -> Vec<u8> {
+        let mut bytes = [0; 4];
+        self.driver.open(volume, of).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+        bytes.into()
     }
 
     fn outside(&self, name: &str, size: Bytes, bytes: &[u8]) -> PathBuf {

@@ -17,6 +17,7 @@ pub mod key;
 pub mod keyring;
 pub mod lease;
 pub mod lock;
+pub mod loop_device;
 pub mod machine;
 pub mod mount_tree;
 mod outcome;

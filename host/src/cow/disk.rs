@@ -73,7 +73,7 @@ impl Disk {
     ///
     /// # Errors
     /// It is neither a file nor a block device.
-    pub(super) fn of(path: &Path, file: File) -> Result<Self> {
+    pub(crate) fn of(path: &Path, file: File) -> Result<Self> {
         Self::opened(path, Ok(file))
     }
 

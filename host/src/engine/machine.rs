@@ -4,13 +4,12 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{
         Pool,
-        driver::{Access, Disk, Volume},
+        driver::{Disk, Volume},
     },
     vm::{
         Vm,
         record::{Engine, Network},
     },
-    volume::Role,
 };
 use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
@@ -102,19 +101,7 @@ pub fn of(pool: &Pool, vm: &Vm, disks: Vec<Disk>) -> Result<Machine> {
 /// # Errors
 /// The template is not there, or a file cannot be looked at.
 pub fn disks(pool: &Pool, vm: &Vm) -> Result<Vec<Disk>> {
-    let disk = |volume: Volume| {
-        let read_only =
-            matches!(volume.role, Role::Snapshot { .. }) && vm.root_access() == Access::Shared;
-        let file = if read_only { volume.files.clean() } else { volume.files.dirty() };
-        let size = match volume.role {
-            Role::Volatile => volume.size,
-            _ => {
-                let state = pool.driver().state(&volume)?;
-                state.dirty.or(state.current).map_or(volume.size, |version| version.size)
-            }
-        };
-        Ok(Disk { path: pool.store().real(&file), id: volume.id, read_only, size })
-    };
+    let disk = |volume: Volume| pool.driver().disk(&volume, vm.root_access());
     vm.volumes(pool)?.into_iter().map(disk).collect()
 }
 

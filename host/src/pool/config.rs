@@ -36,6 +36,8 @@ pub enum DriverName {
     Reflink,
     /// They share nothing: each is a sparse copy.
     Copy,
+    /// Each is what the next one has not, in an exception store of device-mapper.
+    Dm,
 }
 
 impl fmt::Display for DriverName {
@@ -43,6 +45,7 @@ impl fmt::Display for DriverName {
         f.write_str(match self {
             Self::Reflink => "reflink",
             Self::Copy => "copy",
+            Self::Dm => "dm",
         })
     }
 }
@@ -54,8 +57,9 @@ impl std::str::FromStr for DriverName {
         match text {
             "reflink" => Ok(Self::Reflink),
             "copy" => Ok(Self::Copy),
+            "dm" => Ok(Self::Dm),
             _ => {
-                let text = format!("{text:?} is no driver: wanted \"reflink\" or \"copy\"");
+                let text = format!("{text:?} is no driver: wanted \"reflink\", \"copy\" or \"dm\"");
                 Err(Refusal::new(RefusalKind::Invalid, text))
             }
         }

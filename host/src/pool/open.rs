@@ -3,7 +3,7 @@
 use super::{
     Pool,
     config::{self, Config, DriverName},
-    driver::{files::FileDriver, linux::LinuxStore},
+    driver::{Commit, DmDriver, dm, files::FileDriver, linux::LinuxStore},
     store::{Kind as FileKind, Store},
 };
 use crate::{
@@ -49,9 +49,12 @@ impl Pool {
     pub(super) fn over(dir: PathBuf, config: &Config) -> Self {
         let store: Arc<dyn Store> = match config.driver {
             DriverName::Reflink => Arc::new(LinuxStore::reflink(&dir)),
-            DriverName::Copy => Arc::new(LinuxStore::copy(&dir)),
+            DriverName::Copy | DriverName::Dm => Arc::new(LinuxStore::copy(&dir)),
         };
-        let driver = Box::new(FileDriver::new(Arc::clone(&store)));
+        let driver: Box<dyn Commit> = match config.driver {
+            DriverName::Reflink | DriverName::Copy => Box::new(FileDriver::new(Arc::clone(&store))),
+            DriverName::Dm => Box::new(DmDriver::new(Arc::clone(&store), dm::devices(), dm::CHUNK)),
+        };
         Self::with(dir, config.keep, store, driver)
     }
 

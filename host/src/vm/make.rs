@@ -176,6 +176,7 @@ fn fill(pool: &Pool, vm: &Vm, new: &NewTemplate, progress: &mut dyn Progress) ->
         }
     }
     step::apply(&steps, pool.store(), progress)?;
+    pool.driver().begin(&vm.volume(pool, &VolumeName::root())?)?;
     make_private(pool, vm)
 }
 

@@ -10,7 +10,7 @@
 //! ```
 
 use super::revision::Revision;
-use crate::name::VolumeName;
+use crate::name::{COW, USED, VolumeName};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -71,6 +71,24 @@ impl Files {
         self.path(&FileKind::Precache)
     }
 
+    /// Returns the files of the exception stores of this volume, where versions are kept in such: `root-cow.img`, `root-cow.img.7@…`.
+    #[must_use]
+    pub fn cow(&self) -> Self {
+        Self { dir: self.dir.clone(), name: self.name.with(COW) }
+    }
+
+    /// Returns the names under which exception stores are used for this volume: `root-snap.img`.
+    #[must_use]
+    pub fn used(&self) -> Self {
+        Self { dir: self.dir.clone(), name: self.name.with(USED) }
+    }
+
+    /// Returns the volume for which a store is used, when these are names of such.
+    #[must_use]
+    pub fn used_by(&self) -> Option<Self> {
+        Some(Self { dir: self.dir.clone(), name: self.name.without(USED)? })
+    }
+
     /// Returns the path of something that is being made.
     #[must_use]
     pub fn aside(&self, purpose: &str) -> PathBuf {
@@ -113,7 +131,7 @@ pub fn read_name(name: &str) -> Option<(VolumeName, FileKind)> {
             (stem, kind)
         }
     };
-    let volume: VolumeName = volume.parse().ok()?;
+    let volume = VolumeName::of_file(volume)?;
     (file_name(&volume, &kind) == name).then_some((volume, kind))
 }
 
@@ -131,6 +149,9 @@ mod tests {
             "private.img@2018-01-02T03:04:05Z",
             "root.img.aside-import",
             "a*b c.img",
+            "root-cow.img",
+            "root-cow.img.7@2026-11-20T10:00:00Z",
+            "root-snap.img.export-00000000-0000-0000-0000-000000000007",
         ] {
             let (volume, kind) = read_name(name).unwrap_or_else(|| panic!("{name} is not read"));
             assert_eq!(file_name(&volume, &kind), name);
@@ -147,6 +168,8 @@ mod tests {
             "root.img@yesterday",
             ".img",
             "-dirty.img",
+            "-cow.img",
+            "root-cow-cow.img",
             "root.img.bak",
         ] {
             assert_eq!(read_name(name), None, "{name}");

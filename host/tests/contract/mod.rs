@@ -32,10 +32,21 @@ pub(crate) trait Place {
     fn driver(&self) -> &dyn Commit;
     /// Its files.
     fn store(&self) -> &dyn Store;
-    /// Writes to an image, as a guest does; the path is relative to the pool.
-    fn write(&self, path: &Path, offset: u64, bytes: &[u8]);
-    /// Reads from an image; past its end there is nothing.
-    fn read(&self, path: &Path, offset: u64, count: usize) -> Vec<u8>;
+    /// Writes to a started disk, as a guest does.
+    fn write(&self, disk: &Path, offset: u64, bytes: &[u8]);
+    /// Reads from a started disk, or from whatever an export gives; past its end there is nothing.
+    fn read(&self, disk: &Path, offset: u64, count: usize) -> Vec<u8>;
+    /// Returns the first four bytes of the current version, or of a kept one.
+    fn version(&self, volume: &Volume, of: Option<Revision>) -> Vec<u8>;
+    /// Returns the files of which the one that is `clean` is what is replaced by each version.
+    fn versions(&self, volume: &Volume) -> Files {
+        volume.files.clone()
+    }
+    /// Tells whether each version is a whole file of its own, so that other volumes can share it and the next image can
+    /// be made beforehand.
+    fn has_whole_versions(&self) -> bool {
+        true
+    }
     /// Makes a file outside of the pool, that begins with these bytes.
     fn outside(&self, name: &str, size: Bytes, bytes: &[u8]) -> PathBuf;
 }
@@ -141,8 +152,8 @@ pub(crate) fn debian_root() -> VolumeId {
 
 /// Starts a volume, writes these bytes at its beginning, and stops it.
 pub(crate) fn run(place: &dyn Place, volume: &Volume, bytes: &[u8]) -> Outcome {
-    start(place, volume);
-    place.write(&volume.files.dirty(), 0, bytes);
+    let disk = start(place, volume);
+    place.write(&disk.path, 0, bytes);
     place.driver().stop(volume, Ending::Commit).unwrap()
 }
 
@@ -169,7 +180,7 @@ pub(crate) fn numbers(place: &dyn Place, volume: &Volume) -> Vec<u64> {
 
 /// Returns the first four bytes of the current version.
 pub(crate) fn current(place: &dyn Place, volume: &Volume) -> Vec<u8> {
-    place.read(&volume.files.clean(), 0, 4)
+    place.version(volume, None)
 }
 
 /// Returns the names in a volume's directory, without locks.

@@ -52,8 +52,8 @@ pub(super) fn what_is_not_ours_survives_everything(place: &dyn Place) {
     for bytes in [b"one.", b"two.", b"3...", b"four"] {
         run(place, &private, bytes);
     }
-    start(place, &private);
-    place.write(&private.files.dirty(), 0, b"more");
+    let disk = start(place, &private);
+    place.write(&disk.path, 0, b"more");
     place.driver().discard(&private).unwrap();
     place.driver().recover(&private).unwrap();
     place.driver().remove(&private).unwrap();

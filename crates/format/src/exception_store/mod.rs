@@ -25,11 +25,13 @@
 
 mod exceptions;
 mod header;
+mod label;
 mod problem;
 mod room;
 
 pub use exceptions::{Exception, Exceptions, exceptions};
 pub use header::{HEAD, Header, MAGIC, MAX_CHUNK, Seen, VERSION};
+pub use label::{LABELLED, Label};
 pub use problem::Problem;
 pub use room::room_for_all;
 

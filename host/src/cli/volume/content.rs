@@ -71,15 +71,21 @@ impl Content {
     /// # Errors
     /// It is not there.
     pub(super) fn open(&self, context: &Context) -> Result<File> {
-        let path = match self {
-            Self::Image(path) => path.clone(),
+        let open = |path: PathBuf| {
+            File::open(&path).map_err(Error::doing(format!("open {}", path.display())))
+        };
+        match self {
+            Self::Image(path) => open(path.clone()),
             Self::Volume(id, which) => {
                 let pool = context.open()?;
-                let files = super::find(&pool, id)?.files;
-                pool.store().real(&files.path(&kind(&pool, id, &files, which)?))
+                let volume = super::find(&pool, id)?;
+                match kind(&pool, id, &volume.files, which)? {
+                    FileKind::Revision(revision) => pool.driver().open(&volume, Some(revision)),
+                    FileKind::Clean => pool.driver().open(&volume, None),
+                    other => open(pool.store().real(&volume.files.path(&other))),
+                }
             }
-        };
-        File::open(&path).map_err(Error::doing(format!("open {}", path.display())))
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     }
     if let Some(file) = &options.file {
         let mut bar = Bar::new(format!("export {}", volume.id));
-        return pool.driver().copy_out(&volume, file, &mut bar);
+        return pool.driver().copy_out(&volume, None, file, &mut bar);
     }
     let (id, path) = vm::export(&pool, &options.volume)?;
     if context.json {

@@ -47,6 +47,15 @@ pub struct Held {
     _device: Option<File>,
 }
 
+/// Returns who has a device open, as far as that can be told.
+pub(crate) fn users(device: &std::path::Path) -> Vec<String> {
+    let Ok(disk) = Disk::open(device) else { return Vec::new() };
+    match somebody(&disk) {
+        User::Unknown => Vec::new(),
+        user => vec![user.to_string()],
+    }
+}
+
 /// Keeps others away from it.
 ///
 /// A lock is of the opening, `disk.file`: who drops that gives it back.

@@ -18,12 +18,13 @@ use crate::{
         step,
         store::{Inode, Lock, Progress, Stat, Store, Unseen, Wait},
     },
-    volume::Revision,
+    volume::{FileKind, Revision, Role},
 };
 use ebbtide_format::units::Bytes;
 use jiff::Timestamp;
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -134,6 +135,18 @@ impl FileDriver {
         })
     }
 
+    /// Returns the file of the current version, or of a kept one.
+    fn version(&self, volume: &Volume, of: Option<Revision>) -> Result<PathBuf> {
+        let seen = self.look(volume)?;
+        match of {
+            None => Ok(export::current(volume, &seen)?),
+            Some(of) if seen.revisions.contains_key(&of) => {
+                Ok(volume.files.path(&FileKind::Revision(of)))
+            }
+            Some(of) => Err(revert::no_revision(volume, &seen.numbers(), of).into()),
+        }
+    }
+
     /// Removes what a failed change has left, as far as that is possible; the next command does the rest.
     fn undo(&self, volume: &Volume) {
         let undone = self.look(volume).and_then(|seen| {
@@ -161,6 +174,23 @@ fn is_busy(error: &io::Error) -> bool {
 impl Volumes for FileDriver {
     fn create(&self, volume: &Volume) -> Result<()> {
         self.change(volume, create::plan(volume, &self.look(volume)?)?)
+    }
+
+    fn begin(&self, _volume: &Volume) -> Result<()> {
+        Ok(())
+    }
+
+    fn disk(&self, volume: &Volume, access: Access) -> Result<Disk> {
+        let read_only = matches!(volume.role, Role::Snapshot { .. }) && access == Access::Shared;
+        let file = if read_only { volume.files.clean() } else { volume.files.dirty() };
+        let size = match volume.role {
+            Role::Volatile => volume.size,
+            _ => {
+                let state = self.state(volume)?;
+                state.dirty.or(state.current).map_or(volume.size, |version| version.size)
+            }
+        };
+        Ok(Disk { path: self.store.real(&file), id: volume.id.clone(), read_only, size })
     }
 
     fn start(&self, volume: &Volume, access: Access) -> Result<Disk> {
@@ -283,12 +313,23 @@ impl Commit for FileDriver {
         Ok((id, self.store.real(&path)))
     }
 
-    fn copy_out(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
+    fn copy_out(
+        &self,
+        volume: &Volume,
+        of: Option<Revision>,
+        file: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
         // Once it is open it stays this version, and needs no name of its own.
-        let from = export::current(volume, &self.look(volume)?)?;
+        let from = self.version(volume, of)?;
         let doing = format!("copy {} to {}", volume.id, file.display());
         log::info!("{doing}");
         self.store.give_out(&from, file, progress).map_err(Error::doing(doing))
+    }
+
+    fn open(&self, volume: &Volume, of: Option<Revision>) -> Result<File> {
+        let path = self.store.real(&self.version(volume, of)?);
+        File::open(&path).map_err(Error::doing(format!("open {}", path.display())))
     }
 
     fn export_end(&self, volume: &Volume, id: Uuid) -> Result<()> {

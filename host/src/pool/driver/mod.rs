@@ -4,11 +4,13 @@
 //! start to stop. [`Commit`] is for those that keep versions. Locks are the caller's: whoever calls a method that
 //! changes a volume has its VM's lock, unless the method says otherwise.
 
+pub mod dm;
 pub mod files;
 pub mod linux;
 pub mod memory;
 
 pub use crate::volume::Retention;
+pub use dm::DmDriver;
 pub use files::FileDriver;
 pub use linux::LinuxStore;
 pub use memory::MemoryStore;
@@ -22,6 +24,7 @@ use crate::{
 use ebbtide_format::units::Bytes;
 use std::{
     fmt,
+    fs::File,
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -133,6 +136,15 @@ pub trait Volumes: fmt::Debug + Send + Sync {
     /// Makes the first, empty version of a volume that is kept (`Origin`), of `volume.size`. Nothing for the others.
     fn create(&self, volume: &Volume) -> Result<()>;
 
+    /// Makes the image that was put at the place of a volume's first version that version. Repeatable.
+    fn begin(&self, volume: &Volume) -> Result<()>;
+
+    /// Returns what [`Volumes::start`] gives, whether it is started or not.
+    ///
+    /// # Errors
+    /// That is known only when it is started.
+    fn disk(&self, volume: &Volume, access: Access) -> Result<Disk>;
+
     /// Makes it ready for an engine. A volume that was started and not stopped (a crash) goes on from what is there
     /// when it is kept, and begins anew when it is not.
     fn start(&self, volume: &Volume, access: Access) -> Result<Disk>;
@@ -189,9 +201,18 @@ pub trait Commit: Volumes {
     /// Needs no VM lock.
     fn export(&self, volume: &Volume) -> Result<(Uuid, PathBuf)>;
 
-    /// Makes a file outside of the pool with the content of the current version. The file is there when it is whole, and
-    /// what becomes of the volume meanwhile is not in it. Needs no VM lock.
-    fn copy_out(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()>;
+    /// Makes a file outside of the pool with the content of the current version, or of a kept one. The file is there when
+    /// it is whole, and what becomes of the volume meanwhile is not in it. Needs no VM lock.
+    fn copy_out(
+        &self,
+        volume: &Volume,
+        of: Option<Revision>,
+        file: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<()>;
+
+    /// Opens the content of the current version, or of a kept one, to read. It stays what it is. Needs no VM lock.
+    fn open(&self, volume: &Volume, of: Option<Revision>) -> Result<File>;
 
     /// Ends an export. An unknown one is refused.
     fn export_end(&self, volume: &Volume, id: Uuid) -> Result<()>;
@@ -200,6 +221,6 @@ pub trait Commit: Volumes {
     /// engine; its next version is as large. Shrinking is refused.
     fn resize(&self, volume: &Volume, size: Bytes, running: bool) -> Result<()>;
 
-    /// Gives a new volume the current version of another one, without copying anything: versions are immutable.
+    /// Gives a new volume the current version of another one, without copying anything where versions are immutable files.
     fn adopt_version(&self, from: &Volume, to: &Volume) -> Result<()>;
 }

@@ -49,7 +49,7 @@ impl<T> Plan<T> {
 }
 
 /// Returns the step that makes the names of a volume's files durable.
-fn sync_dir(volume: &Volume) -> Step {
+pub(super) fn sync_dir(volume: &Volume) -> Step {
     Step::SyncDir(volume.files.dir.clone())
 }
 
@@ -59,7 +59,7 @@ fn clear(volume: &Volume, seen: &Seen, purpose: &str) -> Option<Step> {
 }
 
 /// Refuses volumes that do not keep anything of their own. `done` is what was wanted: `resized`.
-fn only_kept(volume: &Volume, done: &str) -> Result<(), Refusal> {
+pub(super) fn only_kept(volume: &Volume, done: &str) -> Result<(), Refusal> {
     let id = &volume.id;
     match &volume.role {
         Role::Origin | Role::OriginSnapshot { .. } => Ok(()),
@@ -76,7 +76,7 @@ fn only_kept(volume: &Volume, done: &str) -> Result<(), Refusal> {
 }
 
 /// Refuses when there is something that no version has. `done` is what was wanted: `reverted`.
-fn only_committed(volume: &Volume, seen: &Seen, done: &str) -> Result<(), Refusal> {
+pub(super) fn only_committed(volume: &Volume, seen: &Seen, done: &str) -> Result<(), Refusal> {
     match seen.dirty {
         None => Ok(()),
         Some(_) => Err(Refusal::new(
@@ -95,7 +95,7 @@ fn only_committed(volume: &Volume, seen: &Seen, done: &str) -> Result<(), Refusa
 }
 
 /// Refuses that a volume has no version.
-fn no_version(volume: &Volume) -> Refusal {
+pub(super) fn no_version(volume: &Volume) -> Refusal {
     let path = volume.files.clean();
     Refusal::new(
         RefusalKind::Missing,

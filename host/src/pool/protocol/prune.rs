@@ -15,7 +15,12 @@ const PURPOSE: &str = "pruned";
 /// Returns the step that takes a version away.
 pub(super) fn step(files: &Files, revision: Revision) -> Step {
     let from = files.path(&FileKind::Revision(revision));
-    Step::Rename { from, to: files.aside(&format!("{PURPOSE}{revision}")) }
+    Step::Rename { from, to: files.aside(&name(revision)) }
+}
+
+/// Returns what a version is set aside for that goes.
+pub(crate) fn name(revision: Revision) -> String {
+    format!("{PURPOSE}{revision}")
 }
 
 /// Returns whether what was set aside for this purpose is a version that goes.

@@ -50,7 +50,11 @@ pub fn running(volume: &Volume, seen: &Seen, size: Bytes) -> Result<Plan<()>, Re
     Ok(Plan::new(grow(volume, dirty.size, size), ()))
 }
 
-fn only_larger(volume: &Volume, found: Bytes, wanted: Bytes) -> Result<(), Refusal> {
+pub(in crate::pool) fn only_larger(
+    volume: &Volume,
+    found: Bytes,
+    wanted: Bytes,
+) -> Result<(), Refusal> {
     if wanted >= found {
         return Ok(());
     }

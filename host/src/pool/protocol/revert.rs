@@ -9,6 +9,7 @@ use crate::{
     },
     volume::{FileKind, Revision},
 };
+use std::collections::BTreeSet;
 
 /// Plans a revert. What is current is kept first, whatever the retention says, and the revision stays: nothing is lost
 /// by a revert that the next revert could not bring back.
@@ -18,7 +19,7 @@ use crate::{
 pub fn plan(volume: &Volume, seen: &Seen, to: Revision) -> Result<Plan<Outcome>, Refusal> {
     only_kept(volume, "reverted")?;
     only_committed(volume, seen, "reverted")?;
-    let target = seen.revisions.get(&to).ok_or_else(|| no_revision(volume, seen, to))?;
+    let target = seen.revisions.get(&to).ok_or_else(|| no_revision(volume, &seen.numbers(), to))?;
     if seen.clean.is_some_and(|clean| clean.inode == target.inode) {
         return Ok(Plan::new(vec![super::sync_dir(volume)], Outcome::Unchanged));
     }
@@ -33,8 +34,13 @@ pub fn plan(volume: &Volume, seen: &Seen, to: Revision) -> Result<Plan<Outcome>,
     Ok(Plan { steps, afterwards: replace.prune, outcome: Outcome::Committed(replace.kept) })
 }
 
-fn no_revision(volume: &Volume, seen: &Seen, wanted: Revision) -> Refusal {
-    let there: Vec<String> = seen.revisions.keys().map(Revision::to_string).collect();
+/// Returns the refusal of a version that is not kept; `there` are those that are.
+pub(in crate::pool) fn no_revision(
+    volume: &Volume,
+    there: &BTreeSet<Revision>,
+    wanted: Revision,
+) -> Refusal {
+    let there: Vec<String> = there.iter().map(Revision::to_string).collect();
     let there = if there.is_empty() { "none".into() } else { there.join(", ") };
     let text = format!("{} has no kept version {wanted}; it has {there}", volume.id);
     Refusal::new(RefusalKind::Missing, text)

@@ -114,6 +114,11 @@ impl Seen {
         (is_current && is_ours).then_some(*revision)
     }
 
+    /// Returns the kept versions by number and time.
+    pub(in crate::pool) fn numbers(&self) -> BTreeSet<Revision> {
+        self.revisions.keys().copied().collect()
+    }
+
     /// Returns the kept versions as the retention counts them.
     pub(super) fn kept(&self) -> Vec<(Revision, Inode)> {
         self.revisions.iter().map(|(revision, stat)| (*revision, stat.inode)).collect()

@@ -42,7 +42,7 @@ pub fn plan(
     }
 }
 
-fn empty(volume: &Volume, seen: &Seen) -> Plan<Attach> {
+pub(in crate::pool) fn empty(volume: &Volume, seen: &Seen) -> Plan<Attach> {
     let (path, size) = (volume.files.dirty(), volume.size);
     let mut steps = Vec::new();
     steps.extend(seen.dirty.map(|_| Step::Remove(path.clone())));
@@ -118,7 +118,7 @@ fn kept(volume: &Volume, seen: &Seen, marker: Option<SystemTime>) -> Result<Plan
     Ok(Plan::new(steps, attach(clean.size)))
 }
 
-fn no_source(volume: &Volume) -> Refusal {
+pub(in crate::pool) fn no_source(volume: &Volume) -> Refusal {
     let of = volume.role.source().map_or_else(|| "its source".into(), ToString::to_string);
     let text = format!("{} cannot start: {of} has no current version", volume.id);
     Refusal::new(RefusalKind::Missing, text)

@@ -1,0 +1,182 @@
+//! A version as content: read through its device, which somebody may write below.
+
+use super::{DmDriver, Volume, chain::chain, name::Name, plan::merge, uses};
+use crate::{
+    cow::Disk,
+    error::{Error, Refusal, RefusalKind, Result},
+    file::{sparse, whole},
+    pool::{
+        driver::Commit as _,
+        protocol::{no_version, revert::no_revision, sync_dir},
+        step::{self, Step},
+        store::{Progress, Unseen},
+    },
+    volume::{FileKind, Revision},
+};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+use uuid::Uuid;
+
+impl DmDriver {
+    /// Uses the current version of a volume under a new export's name, until that is ended.
+    pub(super) fn begin_reading(&self, volume: &Volume) -> Result<(Uuid, Name)> {
+        let _lock = self.lock()?;
+        let (base, store) = self.current(volume)?;
+        let id = Uuid::new_v4();
+        let kind = FileKind::Export(id);
+        let links = [(&base, volume.files.path(&kind)), (&store, volume.files.used().path(&kind))];
+        let inode = |path: &Path| {
+            Ok::<_, Error>(uses::inode(&*self.store, path)?.ok_or_else(|| no_version(volume))?)
+        };
+        let name = Name::Snapshot { base: inode(&base)?, store: inode(&store)? };
+        let made = links
+            .iter()
+            .try_for_each(|(from, to)| {
+                self.steps(&[Step::Link { from: from.to_path_buf(), to: to.clone() }])
+            })
+            .and_then(|()| self.reconcile(inode(&base)?, |_| false));
+        if let Err(error) = made {
+            for (_, to) in &links {
+                if let Err(second) = self.store.remove(to) {
+                    log::debug!("{}: {second}", to.display());
+                }
+            }
+            return Err(error);
+        }
+        Ok((id, name))
+    }
+
+    /// Returns base and store of the current version: that which a VM uses, its own, or the source's.
+    fn current(&self, volume: &Volume) -> Result<(PathBuf, PathBuf)> {
+        if volume.role == crate::volume::Role::Volatile {
+            let text = format!("{} cannot be exported: it is empty at every start", volume.id);
+            return Err(Refusal::new(RefusalKind::Rule, text).into());
+        }
+        let files = &volume.files;
+        if uses::stat(&*self.store, &files.used().clean())?.is_some() {
+            return Ok((files.clean(), files.used().clean()));
+        }
+        let is_own = uses::stat(&*self.store, &files.clean())?.is_some();
+        let of =
+            if is_own || volume.source.is_none() { volume.clone() } else { self.source(volume)? };
+        self.with_store(&of)?;
+        Ok((of.files.clean(), of.files.cow().clean()))
+    }
+
+    /// Makes a file with the content of a version.
+    pub(super) fn copy_version(
+        &self,
+        volume: &Volume,
+        of: Option<Revision>,
+        file: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let doing = format!("copy {} to {}", volume.id, file.display());
+        log::info!("{doing}");
+        let (id, current) = self.begin_reading(volume)?;
+        let made = whole::make(file, |to| self.fill(volume, of, &current, to, progress));
+        let made = made.map_err(|ended| ended.named(doing));
+        made.and(self.export_end(volume, id))
+    }
+
+    /// Returns a file without a name, beside the volume, with the content of a version.
+    pub(super) fn open_version(&self, volume: &Volume, of: Option<Revision>) -> Result<File> {
+        let doing = format!("copy {}", volume.id);
+        log::info!("{doing}");
+        let to = tempfile::tempfile_in(self.store.real(&volume.files.dir));
+        let to = to.map_err(Error::doing(&doing))?;
+        let (id, current) = self.begin_reading(volume)?;
+        let made = self.fill(volume, of, &current, &to, &mut Unseen);
+        let made = made.map_err(|ended| ended.named(doing));
+        made.and(self.export_end(volume, id)).map(|()| to)
+    }
+
+    /// Fills an empty file with a version: that which is current now, and what older ones had over it.
+    fn fill(
+        &self,
+        volume: &Volume,
+        of: Option<Revision>,
+        current: &Name,
+        to: &File,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Ended> {
+        let seen = self.look(volume)?;
+        let parts = match of {
+            None => None,
+            Some(of) => {
+                let kept = seen.kept(&volume.files);
+                let found = chain(&kept, of).filter(|_| seen.revision(of).is_some());
+                Some(found.ok_or_else(|| Error::from(no_revision(volume, &seen.revisions(), of)))?)
+            }
+        };
+        let base = parts.as_ref().and_then(|parts| parts.base.as_ref());
+        let from = base.map_or_else(|| self.devices.path(current), |base| self.store.real(base));
+        sparse::copy(&File::open(from)?, to, progress)?;
+        let Some((parts, of)) = parts.zip(of) else { return Ok(()) };
+        let real = self.store.real(&volume.files.clean());
+        for delta in &parts.deltas {
+            let to = Disk::of(&real, to.try_clone()?)?;
+            merge(&self.store.real(delta), &to, progress)?;
+        }
+        if let Some(head) = seen.heads.get(&of) {
+            to.set_len(head.label.device.0)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a new volume the content of the current version of another one. Content that is written over in place cannot
+    /// be shared, so it is copied.
+    pub(super) fn copy_to_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
+        if !(from.role.is_kept() && to.role.is_kept()) {
+            return Ok(());
+        }
+        if uses::stat(&*self.store, &to.files.clean())?.is_some() {
+            let text = format!("{} cannot become {}: it has something of its own", to.id, from.id);
+            return Err(Refusal::new(RefusalKind::Exists, text).into());
+        }
+        let (id, name) = self.begin_reading(from)?;
+        let aside = to.files.aside("adopt");
+        let left = uses::stat(&*self.store, &aside)?;
+        let mut steps: Vec<Step> = left.map(|_| Step::Remove(aside.clone())).into_iter().collect();
+        steps.extend([
+            Step::TakeIn { outside: self.devices.path(&name), to: aside.clone() },
+            Step::SyncFile(aside.clone()),
+            Step::Rename { from: aside, to: to.files.clean() },
+            sync_dir(to),
+        ]);
+        let made = step::apply(&steps, &*self.store, &mut Unseen);
+        let ended = self.export_end(from, id);
+        made.and(ended)?;
+        let _lock = self.lock()?;
+        self.with_store(to).map(drop)
+    }
+}
+
+/// Why no file was made.
+pub(super) enum Ended {
+    Said(Error),
+    Kernel(std::io::Error),
+}
+
+impl Ended {
+    fn named(self, doing: String) -> Error {
+        match self {
+            Self::Said(error) => error,
+            Self::Kernel(error) => Error::doing(doing)(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Said(error)
+    }
+}
