@@ -10,9 +10,11 @@ mod fingerprint;
 mod initramfs;
 mod kernel;
 mod modules;
+mod packages;
 mod recipe;
 mod stage;
 mod vmlinux;
+mod xen;
 
 use std::fs;
 use std::path::PathBuf;
@@ -98,6 +100,11 @@ fn build(name: &str, force: &Force) -> Result<PathBuf> {
             let inputs = debian::fingerprint(&dynamic, process_1.as_deref())?;
             (dynamic, process_1, inputs, &debian.cmdline)
         }
+        Recipe::Xen(xen) => {
+            let guest = guest(Linking::Static)?;
+            let inputs = xen::fingerprint(xen, &guest, &recipe_file)?;
+            (guest, None, inputs, &xen.cmdline)
+        }
     };
     let hash = inputs.file("recipe", &recipe_file)?.digest();
     if !force.is_wanted() && cache::is_current(name, &hash) {
@@ -110,6 +117,9 @@ fn build(name: &str, force: &Force) -> Result<PathBuf> {
             Recipe::Debian(debian) => {
                 let guests = debian::Guests { root: &guest, process_1: process_1.as_deref() };
                 debian::build(debian, &guests, &cache, force, folder, log)?;
+            }
+            Recipe::Xen(xen) => {
+                xen::build(xen, &guest, &recipe_file, (&cache, force), folder, log)?;
             }
         }
         let path = folder.join("cmdline");

@@ -18,6 +18,8 @@ pub(crate) enum Recipe {
     Stage(Stage),
     /// A Debian that boots to multi-user.
     Debian(Debian),
+    /// A hypervisor, its first domain, and what another domain is made of.
+    Xen(Xen),
 }
 
 /// The stage-only image.
@@ -26,6 +28,9 @@ pub(crate) enum Recipe {
 pub(crate) struct Stage {
     /// Base kernel command line.
     pub(crate) cmdline: String,
+    /// The script that becomes `/init`, a file beside the recipe.
+    #[serde(default = "stage_init")]
+    pub(crate) init: String,
     /// Kernel modules that `/init` loads, with all that they need.
     pub(crate) modules: Vec<String>,
     /// Programs of the host that are copied in, with their libraries.
@@ -37,6 +42,32 @@ pub(crate) struct Stage {
     pub(crate) root: FileSystem,
     /// Content of the root disk: path and text.
     pub(crate) files: BTreeMap<String, String>,
+}
+
+fn stage_init() -> String {
+    "stage-init".to_owned()
+}
+
+/// A machine of Xen; its kernel is that of all images.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Xen {
+    /// Command line of the hypervisor.
+    pub(crate) hypervisor: String,
+    /// Kernel command line of the first domain.
+    pub(crate) cmdline: String,
+    /// Kernel modules that the first domain loads, with all that they need.
+    pub(crate) modules: Vec<String>,
+    /// Packages that the first domain consists of; what they depend on is not added.
+    pub(crate) packages: Vec<String>,
+    /// Patterns of paths that are not unpacked, as tar takes them.
+    pub(crate) exclude: Vec<String>,
+    /// Symbolic links of the first domain: path and target.
+    pub(crate) links: BTreeMap<String, String>,
+    /// Files of the first domain: path and text.
+    pub(crate) files: BTreeMap<String, String>,
+    /// Another domain.
+    pub(crate) domu: Stage,
 }
 
 /// A Debian image; the tree is that of `vm-images/base/debian.toml`.

@@ -30,7 +30,7 @@ pub(crate) fn fingerprint(recipe: &Stage, guest: &Path) -> Result<Fingerprint> {
         .add("disk", include_bytes!("disk.rs"))
         .add("kernel", kernel::fingerprint()?.as_bytes())
         .file("guest", guest)?
-        .file("init", &recipe::folder().join("stage-init"))?
+        .file("init", &recipe::folder().join(&recipe.init))?
         .file("agent", &recipe::folder().join("agent"))?
         .file("busybox", &program("busybox")?)?;
     for name in recipe.programs.iter().chain(&recipe.root_programs) {
@@ -70,7 +70,7 @@ pub(crate) fn build(
 fn fill(recipe: &Stage, guest: &Path, kernel: &kernel::Unpacked, tree: &Path) -> Result<()> {
     make_folders(&FOLDERS, tree)?;
     install(guest, &tree.join("usr/sbin/ebbtide-init"), 0o755)?;
-    install(&recipe::folder().join("stage-init"), &tree.join("init"), 0o755)?;
+    install(&recipe::folder().join(&recipe.init), &tree.join("init"), 0o755)?;
     install(&recipe::folder().join("agent"), &tree.join("usr/sbin/agent"), 0o755)?;
 
     let order = kernel.dependencies()?.load_order(&recipe.modules)?;
@@ -96,7 +96,7 @@ fn fill(recipe: &Stage, guest: &Path, kernel: &kernel::Unpacked, tree: &Path) ->
 }
 
 /// Makes the folders of a tree, and the links of a merged `/usr`.
-fn make_folders(names: &[&str], tree: &Path) -> Result<()> {
+pub(super) fn make_folders(names: &[&str], tree: &Path) -> Result<()> {
     for name in names {
         make_folder(&tree.join(name))?;
     }
@@ -129,7 +129,7 @@ fn copy_programs(names: &[String], tree: &Path) -> Result<()> {
 }
 
 /// Packs `tree` as an uncompressed archive: the emulated CPU is slower at unpacking than QEMU at loading.
-fn archive(tree: &Path, image: &Path, log: &Log) -> Result<()> {
+pub(super) fn archive(tree: &Path, image: &Path, log: &Log) -> Result<()> {
     let script = "cd \"$1\" && find . -print0 | LC_ALL=C sort -z | cpio --null --create --quiet --format=newc \
                   --reproducible --owner=0:0 > \"$2\"";
     log.run(Command::new("sh").args(["-c", script, "sh"]).arg(tree).arg(image))
@@ -152,12 +152,14 @@ fn library(line: &str) -> Option<&str> {
     line.split_whitespace().next().filter(|path| path.starts_with('/'))
 }
 
-fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
+/// Copies a file, with the folders above it.
+pub(super) fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let content = fs::read(from).context(|| format!("cannot read {}", from.display()))?;
     write(to, &content, mode)
 }
 
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+/// Writes a file, with the folders above it.
+pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     path.parent()
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| fs::write(path, content))
@@ -169,7 +171,8 @@ fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).context(|| format!("cannot make {}", path.display()))
 }
 
-fn link(target: &str, path: &Path) -> Result<()> {
+/// Makes a symbolic link.
+pub(super) fn link(target: &str, path: &Path) -> Result<()> {
     symlink(target, path).context(|| format!("cannot link {}", path.display()))
 }
 
