@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::disk::{Drive, Serial};
 use crate::qemu::Qemu;
+use crate::xen::Hypervisor;
 use ::qemu::Accelerator;
 
 /// Sockets that QEMU inherits.
@@ -31,7 +32,7 @@ pub(crate) fn arguments(
     args.option("-display", "none");
     args.option("-M", "q35");
     args.option("-accel", accelerator.argument());
-    args.option("-cpu", machine.cpu.as_deref().unwrap_or(accelerator.cpu()));
+    args.option("-cpu", cpu(machine, accelerator));
     args.option("-smp", machine.cpus.to_string());
     args.option("-m", format!("{}M", machine.memory.as_mib()));
 
@@ -52,11 +53,28 @@ pub(crate) fn arguments(
         args.option("-object", "rng-random,id=random,filename=/dev/urandom");
         args.option("-device", "virtio-rng-pci,rng=random");
     }
-    args.option("-kernel", machine.kernel.display().to_string());
-    args.option("-initrd", machine.initrd.display().to_string());
-    args.option("-append", machine.kernel_words());
+    match &machine.hypervisor {
+        None => {
+            args.option("-kernel", machine.kernel.display().to_string());
+            args.option("-initrd", machine.initrd.display().to_string());
+            args.option("-append", machine.kernel_words());
+        }
+        Some(hypervisor) => {
+            args.option("-kernel", hypervisor.path.display().to_string());
+            args.option("-initrd", hypervisor.modules(machine));
+            args.option("-append", hypervisor.words.join(" "));
+        }
+    }
     args.0.extend(machine.extra.iter().cloned());
     args.0
+}
+
+fn cpu(machine: &Qemu, accelerator: Accelerator) -> String {
+    match (&machine.cpu, &machine.hypervisor) {
+        (Some(model), _) => model.clone(),
+        (None, Some(_)) => Hypervisor::cpu(accelerator),
+        (None, None) => accelerator.cpu().to_owned(),
+    }
 }
 
 struct Args(Vec<String>);

@@ -72,6 +72,22 @@ impl Image {
         self.folder.join("root.img")
     }
 
+    /// Returns another file of the image.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none.
+    pub(crate) fn file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Error::Unavailable {
+            what: format!("image {}", self.name),
+            why: format!("there is no {name} in {}", self.folder.display()),
+            make: format!("cargo xtask images {}", self.name),
+        })
+    }
+
     /// Returns the kernel command line that the image is made for.
     pub fn cmdline(&self) -> &str {
         &self.cmdline

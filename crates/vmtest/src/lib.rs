@@ -19,7 +19,8 @@
 //! ```
 //!
 //! [`Uml`] is the machine for the host's side: user-mode Linux on the host's own root, with a folder that
-//! both may write to, its device-mapper, and its COW files.
+//! both may write to, its device-mapper, and its COW files. [`Xen`] is a hypervisor whose first domain takes the
+//! commands and starts other domains.
 //!
 //! Every wait has a limit, multiplied by `EBBTIDE_TIME_SCALE`, and ends early when the kernel panics or
 //! QEMU stops; the error says what was waited for, how long, and what the console said last. A test
@@ -56,6 +57,7 @@ mod talk;
 mod uml;
 mod vm;
 mod wire;
+mod xen;
 
 pub use ::qemu::Accelerator;
 pub use agent::Reply;
@@ -71,3 +73,4 @@ pub use skip::{TestEnd, if_available};
 pub use stats::DiskStats;
 pub use uml::{Uml, UmlVm};
 pub use vm::Vm;
+pub use xen::{Xen, XenVm};

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::size::Size;
 use crate::vm::Vm;
+use crate::xen::{Added, Hypervisor};
 use ::qemu::Accelerator;
 
 /// The longest serial that a virtio disk carries.
@@ -27,6 +28,8 @@ pub struct Qemu {
     pub(crate) random: bool,
     pub(crate) extra: Vec<String>,
     pub(crate) fatal: Vec<String>,
+    pub(crate) hypervisor: Option<Hypervisor>,
+    pub(crate) files: Vec<Added>,
 }
 
 impl Qemu {
@@ -45,6 +48,8 @@ impl Qemu {
             random: false,
             extra: Vec::new(),
             fatal: vec!["Kernel panic - not syncing".into()],
+            hypervisor: None,
+            files: Vec::new(),
         }
     }
 
@@ -147,13 +152,14 @@ impl Qemu {
     /// Returns the kernel command line.
     pub(crate) fn kernel_words(&self) -> String {
         let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        if !words.contains(&"console=ttyS0") {
+        // Below a hypervisor the first serial line is that one's, and the console is what it makes of it.
+        if self.hypervisor.is_none() && !words.contains(&"console=ttyS0") {
             words.push("console=ttyS0");
         }
         words.join(" ")
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let wrong = |text: String| Err(Error::Description(text));
         if self.words.iter().any(|word| word == "quiet") {
             return wrong(

@@ -18,6 +18,7 @@ use crate::scan::complaints;
 use crate::size::Size;
 use crate::stats::{self, DiskStats};
 use crate::wire::{Heard, Stop};
+use crate::xen::with_files;
 use ::qemu::Accelerator;
 
 /// A machine that has been switched on; dropping it pulls the plug and deletes its disks.
@@ -40,7 +41,11 @@ pub struct Vm {
 
 impl Vm {
     /// Makes the drives of `machine` and switches it on.
-    pub(crate) fn start(machine: Qemu, program: &Path, accelerator: Accelerator) -> Result<Self> {
+    pub(crate) fn start(
+        mut machine: Qemu,
+        program: &Path,
+        accelerator: Accelerator,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("vmtest-")
             .tempdir()
@@ -48,6 +53,7 @@ impl Vm {
         let disks = machine.disks.iter().cloned().enumerate();
         let drives: Vec<Drive> = disks.map(|(n, disk)| Drive::new(disk, n, dir.path())).collect();
         drives.iter().try_for_each(|drive| drive.make(0))?;
+        machine.initrd = with_files(&machine.initrd, &machine.files, dir.path())?;
         let log = Log::new()?;
         let run = Run::start(&machine, &drives, (program, accelerator), dir.path(), (&log, 0))?;
         Ok(Self {

@@ -9,7 +9,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::{process, workspace};
 
 /// The binaries whose tests boot machines; `.config/nextest.toml` limits the same ones.
-const MACHINES: &str = "binary_id(/^(ebbtide-init::boot|vmtest::(stage|uml)|ebbtide::vm_.*)$/)";
+const MACHINES: &str = "binary_id(/^(ebbtide-init::boot|vmtest::(stage|uml|xen)|ebbtide::vm_.*)$/)";
 
 /// The binaries whose tests mount file systems of their own.
 const ROOT: &str = "binary_id(ebbtide::root_*)";
