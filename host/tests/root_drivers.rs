@@ -23,7 +23,6 @@ use std::{
 /// A pool's directory on a mounted file system, and a directory beside it for files of others.
 #[derive(Debug)]
 struct Disk {
-    pool: PathBuf,
     outside: PathBuf,
     store: Arc<LinuxStore>,
     driver: FileDriver,
@@ -39,7 +38,7 @@ impl Disk {
             _ => LinuxStore::reflink(&pool),
         });
         let driver = FileDriver::new(Arc::<LinuxStore>::clone(&store));
-        Self { pool, outside, store, driver }
+        Self { outside, store, driver }
     }
 }
 

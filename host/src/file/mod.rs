@@ -10,7 +10,7 @@ pub(crate) mod share;
 pub(crate) mod sparse;
 pub(crate) mod whole;
 
-pub(crate) use data::next_data;
+pub(crate) use data::{all_data, next_data, united};
 pub use progress::{Progress, Unseen};
 
 use nix::{errno::Errno, libc};

@@ -36,6 +36,27 @@ pub(crate) fn copy(from: &File, to: &File, progress: &mut dyn Progress) -> io::R
     Ok(())
 }
 
+/// Copies these parts of a disk alone; what is between is zeros.
+///
+/// # Errors
+/// The kernel's; `to` has a part of the content then.
+pub(crate) fn copy_parts(
+    from: &File,
+    to: &File,
+    parts: &[Range<u64>],
+    progress: &mut dyn Progress,
+) -> io::Result<()> {
+    let size = (&*from).seek(SeekFrom::End(0))?;
+    to.set_len(size)?;
+    let mut buffer = vec![0; PIECE];
+    for part in parts.iter().filter(|part| part.start < size) {
+        let part = part.start..part.end.min(size);
+        copy_data(from, to, part, &mut buffer, |done| progress.bytes(Bytes(done), Bytes(size)))?;
+    }
+    progress.bytes(Bytes(size), Bytes(size));
+    Ok(())
+}
+
 fn copy_data(
     from: &File,
     to: &File,

@@ -2,19 +2,21 @@
 
 use super::{DmDriver, Volume, chain::chain, name::Name, plan::merge, uses};
 use crate::{
-    cow::Disk,
+    cow::{Cow, Disk},
     error::{Error, Refusal, RefusalKind, Result},
-    file::{sparse, whole},
+    file::{all_data, sparse, united, whole},
     pool::{
         driver::Commit as _,
         protocol::{no_version, revert::no_revision, sync_dir},
-        step::{self, Step},
+        step::Step,
         store::{Progress, Unseen},
     },
     volume::{FileKind, Revision},
 };
+use ebbtide_format::units::Bytes;
 use std::{
     fs::File,
+    io::{Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -76,7 +78,7 @@ impl DmDriver {
         let doing = format!("copy {} to {}", volume.id, file.display());
         log::info!("{doing}");
         let (id, current) = self.begin_reading(volume)?;
-        let made = whole::make(file, |to| self.fill(volume, of, &current, to, progress));
+        let made = whole::make(file, |to| self.fill(volume, of, (id, &current), to, progress));
         let made = made.map_err(|ended| ended.named(doing));
         made.and(self.export_end(volume, id))
     }
@@ -88,7 +90,7 @@ impl DmDriver {
         let to = tempfile::tempfile_in(self.store.real(&volume.files.dir));
         let to = to.map_err(Error::doing(&doing))?;
         let (id, current) = self.begin_reading(volume)?;
-        let made = self.fill(volume, of, &current, &to, &mut Unseen);
+        let made = self.fill(volume, of, (id, &current), &to, &mut Unseen);
         let made = made.map_err(|ended| ended.named(doing));
         made.and(self.export_end(volume, id)).map(|()| to)
     }
@@ -98,7 +100,7 @@ impl DmDriver {
         &self,
         volume: &Volume,
         of: Option<Revision>,
-        current: &Name,
+        (id, current): (Uuid, &Name),
         to: &File,
         progress: &mut dyn Progress,
     ) -> Result<(), Ended> {
@@ -111,9 +113,10 @@ impl DmDriver {
                 Some(found.ok_or_else(|| Error::from(no_revision(volume, &seen.revisions(), of)))?)
             }
         };
-        let base = parts.as_ref().and_then(|parts| parts.base.as_ref());
-        let from = base.map_or_else(|| self.devices.path(current), |base| self.store.real(base));
-        sparse::copy(&File::open(from)?, to, progress)?;
+        match parts.as_ref().and_then(|parts| parts.base.as_ref()) {
+            Some(base) => sparse::copy(&File::open(self.store.real(base))?, to, progress)?,
+            None => self.copy_current(volume, id, current, to, progress)?,
+        }
         let Some((parts, of)) = parts.zip(of) else { return Ok(()) };
         let real = self.store.real(&volume.files.clean());
         for delta in &parts.deltas {
@@ -126,6 +129,30 @@ impl DmDriver {
         Ok(())
     }
 
+    /// Fills an empty file with the version that is read under this export's name, by way of its device.
+    ///
+    /// What is neither data of the base nor in the store is zeros. The store is looked at last: whatever takes data away
+    /// from the base was kept in it before.
+    fn copy_current(
+        &self,
+        volume: &Volume,
+        id: Uuid,
+        current: &Name,
+        to: &File,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Ended> {
+        let kind = FileKind::Export(id);
+        let base = File::open(self.store.real(&volume.files.path(&kind)))?;
+        let from = File::open(self.devices.path(current))?;
+        let size = (&from).seek(SeekFrom::End(0))?;
+        let mut parts = all_data(&base, size)?;
+        let cow = Cow::open(&self.store.real(&volume.files.used().path(&kind)))?;
+        for run in cow.runs(Bytes(size))? {
+            parts.push(run?.range());
+        }
+        Ok(sparse::copy_parts(&from, to, &united(parts), progress)?)
+    }
+
     /// Gives a new volume the content of the current version of another one. Content that is written over in place cannot
     /// be shared, so it is copied.
     pub(super) fn copy_to_volume(&self, from: &Volume, to: &Volume) -> Result<()> {
@@ -136,19 +163,24 @@ impl DmDriver {
             let text = format!("{} cannot become {}: it has something of its own", to.id, from.id);
             return Err(Refusal::new(RefusalKind::Exists, text).into());
         }
-        let (id, name) = self.begin_reading(from)?;
         let aside = to.files.aside("adopt");
         let left = uses::stat(&*self.store, &aside)?;
         let mut steps: Vec<Step> = left.map(|_| Step::Remove(aside.clone())).into_iter().collect();
-        steps.extend([
-            Step::TakeIn { outside: self.devices.path(&name), to: aside.clone() },
+        steps.push(Step::MakeImage { path: aside.clone(), size: Bytes(0) });
+        self.steps(&steps)?;
+        let doing = format!("copy {} to {}", from.id, aside.display());
+        log::info!("{doing}");
+        let (id, name) = self.begin_reading(from)?;
+        let file = File::options().write(true).open(self.store.real(&aside));
+        let made = file
+            .map_err(Ended::from)
+            .and_then(|file| self.copy_current(from, id, &name, &file, &mut Unseen));
+        made.map_err(|ended| ended.named(doing)).and(self.export_end(from, id))?;
+        self.steps(&[
             Step::SyncFile(aside.clone()),
             Step::Rename { from: aside, to: to.files.clean() },
             sync_dir(to),
-        ]);
-        let made = step::apply(&steps, &*self.store, &mut Unseen);
-        let ended = self.export_end(from, id);
-        made.and(ended)?;
+        ])?;
         let _lock = self.lock()?;
         self.with_store(to).map(drop)
     }

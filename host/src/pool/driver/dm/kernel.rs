@@ -156,9 +156,6 @@ impl Devices for Kernel {
         match change {
             Change::Map(name, table) => self.map(name, table),
             Change::Grow(name, table) => {
-                if let Table::Origin { file, .. } = table {
-                    ebbtide_sys::loop_device::set_capacity(&loops::attach(file)?.device)?;
-                }
                 self.load(name, table)?;
                 self.resume(name)
             }

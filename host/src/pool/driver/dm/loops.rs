@@ -5,7 +5,7 @@ use ebbtide_sys::loop_device::{self, Status};
 use nix::sys::stat::{major, minor};
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ const TRIES: u32 = 64;
 /// A loop device that is open, and so stays what it is.
 #[derive(Debug)]
 pub(super) struct Attached {
-    pub(super) device: File,
+    _device: File,
     /// `MAJOR:MINOR`.
     pub(super) number: String,
 }
@@ -41,7 +41,7 @@ pub(super) fn attach(path: &Path) -> io::Result<Attached> {
     let mut loops = over(inode)?;
     match (loops.pop(), loops.len()) {
         (None, _) => make(&file, path),
-        (Some(one), 0) => whole(one, path),
+        (Some(one), 0) => whole(one, &file, path),
         (Some(one), _) => {
             loops.push(one);
             let names: Vec<String> =
@@ -56,7 +56,8 @@ pub(super) fn attach(path: &Path) -> io::Result<Attached> {
     }
 }
 
-fn whole(one: Over, path: &Path) -> io::Result<Attached> {
+/// Takes a device that there is, which has to reach as far as the file does by now.
+fn whole(one: Over, file: &File, path: &Path) -> io::Result<Attached> {
     let Status { offset, size_limit, read_only, .. } = one.status;
     if offset != 0 || size_limit != 0 || read_only {
         let text = format!(
@@ -66,6 +67,9 @@ fn whole(one: Over, path: &Path) -> io::Result<Attached> {
             if read_only { "read-only" } else { "over a part of it" }
         );
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+    }
+    if (&one.device).seek(SeekFrom::End(0))? < file.metadata()?.len() {
+        loop_device::set_capacity(&one.device)?;
     }
     attached(one.device)
 }
@@ -91,7 +95,8 @@ fn make(file: &File, path: &Path) -> io::Result<Attached> {
 
 fn attached(device: File) -> io::Result<Attached> {
     let number = device.metadata()?.rdev();
-    Ok(Attached { device, number: format!("{}:{}", major(number), minor(number)) })
+    let number = format!("{}:{}", major(number), minor(number));
+    Ok(Attached { _device: device, number })
 }
 
 /// Returns the loop devices over a file. They are open: one that goes with its last user stays while it is looked at.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    file::next_data,
+    file::{all_data, united},
     pool::{
         protocol::{revert::no_revision, sync_dir},
         step::Step,
@@ -18,10 +18,10 @@ use crate::{
     },
 };
 use ebbtide_format::units::Bytes;
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path};
 
 /// How much is copied at once.
-const PIECE: u64 = 1 << 20;
+const PIECE: usize = 1 << 20;
 
 impl DmDriver {
     pub(super) fn revert_to(&self, volume: &Volume, to: Revision) -> Result<Outcome> {
@@ -50,7 +50,7 @@ impl DmDriver {
         drop(lock);
         let written = begun.and_then(|()| {
             let device = self.devices.path(&Name::Origin(base.inode));
-            self.write(&chain, &device, size.min(base.size), base.size)
+            self.write(volume, &chain, &device, size.min(base.size))
         });
         let placed = written.and_then(|()| {
             let _lock = self.lock()?;
@@ -65,41 +65,48 @@ impl DmDriver {
     }
 
     /// Writes a version of `size` bytes to the origin of its base, and zeros behind it: a disk does not shrink.
-    fn write(&self, chain: &Chain, device: &Path, size: Bytes, whole: Bytes) -> Result<()> {
+    fn write(&self, volume: &Volume, chain: &Chain, device: &Path, size: Bytes) -> Result<()> {
         let writing = || Error::doing(format!("write to {}", device.display()));
-        let to = File::options().write(true).open(device).map_err(writing())?;
-        if let Some(base) = &chain.base {
-            self.write_all(base, &to, size).map_err(writing())?;
-        }
         let disk = open_to_write(device)?;
+        let now = File::open(self.store.real(&volume.files.clean())).map_err(writing())?;
+        if let Some(base) = &chain.base {
+            let of = File::open(self.store.real(base)).map_err(writing())?;
+            write_all(&of, &now, &disk.file, size.0).map_err(writing())?;
+        }
         for delta in &chain.deltas {
             merge(&self.store.real(delta), &disk, &mut Unseen)?;
         }
-        let zeros = vec![0; PIECE as usize];
-        let mut at = size.0;
-        while at < whole.0 {
-            let piece = &zeros[..(whole.0 - at).min(PIECE) as usize];
-            to.write_all_at(piece, at).map_err(writing())?;
-            at += piece.len() as u64;
+        let parts = all_data(&now, disk.size.0).map_err(writing())?;
+        let behind = parts.into_iter().filter(|part| part.end > size.0);
+        let zeros = vec![0; PIECE];
+        for part in behind {
+            pieces(part.start.max(size.0)..part.end)
+                .try_for_each(|piece| disk.file.write_all_at(&zeros[..length(&piece)], piece.start))
+                .map_err(writing())?;
         }
-        to.sync_all().map_err(writing())
+        disk.file.sync_all().map_err(writing())
     }
+}
 
-    /// Writes all of a file, holes as zeros.
-    fn write_all(&self, from: &Path, to: &File, size: Bytes) -> std::io::Result<()> {
-        let file = File::open(self.store.real(from))?;
-        let mut buffer = vec![0; PIECE as usize];
-        let mut at = 0;
-        while at < size.0 {
-            let piece = &mut buffer[..(size.0 - at).min(PIECE) as usize];
-            let end = at + piece.len() as u64;
-            match next_data(&file, at..end)? {
-                Some(_) => file.read_exact_at(piece, at)?,
-                None => piece.fill(0),
-            }
-            to.write_all_at(piece, at)?;
-            at = end;
-        }
-        Ok(())
+/// Writes the first `size` bytes of a file over what is there now: holes of both stay.
+fn write_all(of: &File, now: &File, to: &File, size: u64) -> io::Result<()> {
+    let mut parts = all_data(of, size)?;
+    parts.extend(all_data(now, size)?);
+    let mut buffer = vec![0; PIECE];
+    for piece in united(parts).into_iter().flat_map(pieces) {
+        let buffer = &mut buffer[..length(&piece)];
+        of.read_exact_at(buffer, piece.start)?;
+        to.write_all_at(buffer, piece.start)?;
     }
+    Ok(())
+}
+
+/// Divides a part.
+fn pieces(part: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = part.end;
+    part.step_by(PIECE).map(move |start| start..end.min(start + PIECE as u64))
+}
+
+fn length(piece: &Range<u64>) -> usize {
+    usize::try_from(piece.end - piece.start).unwrap_or(PIECE)
 }

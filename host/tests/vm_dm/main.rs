@@ -1,0 +1,9 @@
+//! The driver over device-mapper with a real device-mapper: this program runs in user-mode Linux again, as a guest.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+#[macro_use]
+#[path = "../contract/mod.rs"]
+mod contract;
+mod keeps_contract;
+mod machine;
