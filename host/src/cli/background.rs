@@ -1,7 +1,11 @@
 //! Work that nobody waits for: the next dirty images of a VM, made by a process of its own.
 
 use super::Context;
-use ebbtide::{Result, VmName, pool::Pool, vm};
+use ebbtide::{
+    Result, VmName,
+    pool::{Pool, driver::Given},
+    vm,
+};
 use std::{
     env, io,
     process::{Command, Stdio},
@@ -21,8 +25,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 }
 
 /// Begins to make the next images that a VM writes to, and does not wait. Where that fails, the next start makes its own.
+/// Where disks are devices there are no such images, and what is left to do is not worth a process.
 pub(crate) fn precache(pool: &Pool, name: &VmName) {
-    if let Err(error) = begin(pool, name) {
+    let begun = match pool.driver().given() {
+        Given::File => begin(pool, name).map_err(|error| error.to_string()),
+        Given::Device => vm::precache(pool, name).map_err(|error| error.chain()),
+    };
+    if let Err(error) = begun {
         log::warn!("the next start of {name} makes its images itself: {error}");
     }
 }

@@ -4,11 +4,13 @@ use super::{Context, out};
 use ebbtide::{
     Result, VmName,
     engine::{libvirt, machine, xl},
+    pool::driver::Given,
 };
 
 /// Print the configuration of a VM for another engine
 ///
 /// It names the disks that 'vm prepare' makes ready: run that before each start, and 'vm release' when the VM has ended.
+/// For xl and a pool of driver dm it names a block script that does both.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template
@@ -29,10 +31,16 @@ enum Format {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let vm = pool.vm(&options.name)?;
-    let machine = machine::of(&pool, &vm, machine::disks(&pool, &vm)?)?;
-    let text = match options.format {
-        Format::Libvirt => libvirt::domain(&machine, "kvm")?,
-        Format::Xl => xl::config(&machine)?,
+    let ready = || machine::of(&pool, &vm, machine::disks(&pool, &vm)?);
+    let text = match (options.format, pool.driver().given()) {
+        (Format::Libvirt, _) => libvirt::domain(&ready()?, "kvm")?,
+        (Format::Xl, Given::File) => xl::config(&ready()?, xl::Disks::Ready)?,
+        (Format::Xl, Given::Device) => {
+            let volumes = vm.volumes(&pool)?;
+            let ids: Vec<_> = volumes.iter().map(|volume| volume.id.clone()).collect();
+            let machine = machine::of(&pool, &vm, machine::rights(&vm, &volumes))?;
+            xl::config(&machine, xl::Disks::Script(pool.dir(), &ids))?
+        }
     };
     out::text(&text)
 }

@@ -4,6 +4,7 @@
 //! standard error, and the exit status: 0 done, 1 refused or failed, 2 not understood.
 
 mod background;
+mod block;
 mod completions;
 mod console;
 mod context;
@@ -74,6 +75,9 @@ enum Verb {
     /// Copy-on-write files: what was written over a backing file or a disk
     #[command(subcommand)]
     Cow(cow::Verb),
+    /// Disks for a toolstack that attaches one after the other, such as Xen's
+    #[command(subcommand)]
+    Block(block::Verb),
     Run(run::Options),
     Start(start::Options),
     Stop(stop::Options),
@@ -124,6 +128,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
         Verb::Cow(verb) => cow::run(context, verb),
+        Verb::Block(verb) => block::run(context, verb),
         Verb::Run(options) => run::run(context, options),
         Verb::Start(options) => start::run(context, options),
         Verb::Stop(options) => stop::run(context, options),

@@ -4,7 +4,7 @@ use super::machine::{Boot, Machine, text};
 use crate::{
     error::{Refusal, RefusalKind, Result},
     name::VolumeName,
-    pool::driver::Disk,
+    pool::driver::{Disk, Given},
     vm::record::Network,
 };
 use std::fmt::Write as _;
@@ -75,10 +75,14 @@ fn disk_lines(disk: &Disk, letter: char, boot: &Boot) -> Result<Vec<String>> {
     // As under our own engine: the host's cache, and no flush of what does not outlive the run.
     let cache = if volatile { "unsafe" } else { "writeback" };
     let discard = if disk.read_only { "ignore" } else { "unmap" };
+    let (kind, source) = match disk.given {
+        Given::File => ("file", "file"),
+        Given::Device => ("block", "dev"),
+    };
     let mut lines = vec![
-        "<disk type='file' device='disk'>".into(),
+        format!("<disk type='{kind}' device='disk'>"),
         format!("  <driver name='qemu' type='raw' cache='{cache}' discard='{discard}'/>"),
-        format!("  <source file='{}'>", escaped(text(&disk.path)?)?),
+        format!("  <source {source}='{}'>", escaped(text(&disk.path)?)?),
         "    <seclabel model='dac' relabel='no'/>".into(),
         "  </source>".into(),
         format!("  <target dev='vd{letter}' bus='virtio'/>"),

@@ -4,12 +4,13 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{
         Pool,
-        driver::{Disk, Volume},
+        driver::{Access, Disk, Given, Volume},
     },
     vm::{
         Vm,
         record::{Engine, Network},
     },
+    volume::Role,
 };
 use ebbtide_format::units::Bytes;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,22 @@ pub fn disks(pool: &Pool, vm: &Vm) -> Result<Vec<Disk>> {
     vm.volumes(pool)?.into_iter().map(disk).collect()
 }
 
+/// Returns disks of which nothing is known but which a guest may write to, for whoever makes them ready later.
+#[must_use]
+pub fn rights(vm: &Vm, volumes: &[Volume]) -> Vec<Disk> {
+    let is_shared = |volume: &Volume| {
+        matches!(volume.role, Role::Snapshot { .. }) && vm.root_access() == Access::Shared
+    };
+    let disk = |volume: &Volume| Disk {
+        id: volume.id.clone(),
+        path: PathBuf::new(),
+        given: Given::Device,
+        read_only: is_shared(volume),
+        size: volume.size,
+    };
+    volumes.iter().map(disk).collect()
+}
+
 /// Returns what a VM boots: the kernel beside the root that it boots from, if there is one. The command line is the
 /// VM's own, else its template's.
 ///
@@ -142,13 +159,17 @@ pub(super) fn text(path: &Path) -> Result<&str> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::name::{VolumeId, VolumeName};
+    use crate::{
+        name::{VolumeId, VolumeName},
+        pool::driver::Given,
+    };
 
     /// A machine with three disks in `dir`.
     pub(in crate::engine) fn machine(name: &str, dir: &str) -> Machine {
         let disk = |volume: VolumeName, file: &str, read_only| Disk {
             id: VolumeId { vm: "work".parse().unwrap(), volume },
             path: Path::new(dir).join(file),
+            given: Given::File,
             read_only,
             size: Bytes::gib(1),
         };

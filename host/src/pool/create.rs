@@ -3,7 +3,10 @@
 use super::{
     Pool,
     config::{self, Config, DriverName},
-    driver::linux::{self, FileSystem},
+    driver::{
+        dm,
+        linux::{self, FileSystem},
+    },
     lock, record,
 };
 use crate::{
@@ -52,6 +55,9 @@ impl Pool {
         let found = linux::probe(near)
             .map_err(Error::doing(format!("write a test file in {}", near.display())))?;
         let driver = choose(&dir, options, &found)?;
+        if driver == DriverName::Dm {
+            dm::probe()?;
+        }
         let config = Config { format: config::FORMAT, driver, keep: options.keep };
 
         fs::create_dir_all(&dir).map_err(Error::doing(doing("make directory")))?;
@@ -153,7 +159,7 @@ pub(super) fn choose(
         return Err(Refusal::new(RefusalKind::Unable, text).hint(hint));
     }
     match options.driver {
-        Some(DriverName::Copy) => Ok(DriverName::Copy),
+        Some(driver @ (DriverName::Copy | DriverName::Dm)) => Ok(driver),
         _ if found.clones => Ok(DriverName::Reflink),
         None if options.allow_copy => Ok(DriverName::Copy),
         _ => {
@@ -168,7 +174,8 @@ pub(super) fn choose(
             }
             Err(refusal.hint(
                 "--allow-copy makes a pool that copies instead: each start of a template or of a private disk then \
-                 takes as long, and as much space, as a copy of what is written in it",
+                 takes as long, and as much space, as a copy of what is written in it; --driver dm needs root, and \
+                 copies nothing",
             ))
         }
     }

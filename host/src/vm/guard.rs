@@ -38,7 +38,21 @@ impl Guard {
     /// # Errors
     /// The VM runs, is prepared and that is not allowed, or somebody works on it.
     pub fn take(pool: &Pool, name: &VmName, purpose: &str, allow: Allow) -> Result<Self> {
-        let (vm, lock) = lock_vm(pool, name)?;
+        Self::take_waiting(pool, name, purpose, allow, Wait::Briefly)
+    }
+
+    /// Does what [`Guard::take`] does, and waits for others who work on the VM as `wait` says.
+    ///
+    /// # Errors
+    /// As for that.
+    pub fn take_waiting(
+        pool: &Pool,
+        name: &VmName,
+        purpose: &str,
+        allow: Allow,
+        wait: Wait,
+    ) -> Result<Self> {
+        let (vm, lock) = lock_vm(pool, name, wait)?;
         tell(&lock, purpose);
         let run = match run::read_run(pool, &vm) {
             Err(Error::Unreadable { path, problem }) => return Err(unknown(&vm, &path, &problem)),
@@ -87,11 +101,11 @@ impl Guard {
 
 /// Locks a VM, and reads its record again: while the lock was waited for, the VM may have been removed, and another one
 /// of that name have been made.
-fn lock_vm(pool: &Pool, name: &VmName) -> Result<(Vm, Lock)> {
+fn lock_vm(pool: &Pool, name: &VmName, wait: Wait) -> Result<(Vm, Lock)> {
     loop {
         let vm = pool.vm(name)?;
         let file = lock_file(&vm);
-        let lock = match pool.store().lock(&file, Wait::Briefly) {
+        let lock = match pool.store().lock(&file, wait) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
             {

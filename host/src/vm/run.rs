@@ -17,6 +17,8 @@ pub(crate) const FILE: &str = "run.toml";
 pub(crate) const FORMAT: u32 = 1;
 /// The engine's name of whoever runs a VM with something that is not ours.
 pub const PREPARE: &str = "prepare";
+/// That of a toolstack which attaches disk after disk: the first prepares the VM, the last releases it.
+pub const HOTPLUG: &str = "hotplug";
 
 /// Who runs a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +47,18 @@ pub struct Run {
     /// The disks: serial and path. [`super::prepare`] writes them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disks: BTreeMap<String, PathBuf>,
+    /// What has which disk attached, by the serial: the toolstack's own name for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attached: BTreeMap<String, String>,
 }
 
 impl Run {
+    /// Returns whether whoever runs it is not ours, so that no lock tells how long it does.
+    #[must_use]
+    pub fn is_of_others(&self) -> bool {
+        matches!(self.engine.as_str(), PREPARE | HOTPLUG)
+    }
+
     /// Returns whether another machine that has the same pool ran it. Nothing here tells whether it still does: `flock`
     /// may end at the machine, as on OCFS2 or an NFS mount with `local_lock`.
     #[must_use]
@@ -73,6 +84,7 @@ impl Run {
             since: Timestamp::now(),
             sockets: BTreeMap::new(),
             disks: BTreeMap::new(),
+            attached: BTreeMap::new(),
         })
     }
 }

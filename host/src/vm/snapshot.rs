@@ -9,23 +9,15 @@
 
 use super::{Guard, Record, aside::Aside, sweep};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
-    pool::{
-        Pool, SNAPSHOTS,
-        driver::Volume,
-        step::{self, Step},
-        store::{Progress, Store},
-    },
+    pool::{Pool, SNAPSHOTS, step, store::Progress},
     record as text,
     volume::{FileKind, files::file_name},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 use uuid::Uuid;
 
 /// The record's file in the directory of a snapshot.
@@ -69,6 +61,9 @@ pub struct SnapshotDisk {
 /// # Errors
 /// A file operation fails; nothing is there then, or the next command that makes or removes a VM removes it.
 pub fn snapshot(pool: &Pool, guard: &Guard, progress: &mut dyn Progress) -> Result<Snapshot> {
+    if pool.driver().instants().is_none() {
+        return Err(unable(&guard.vm().name).into());
+    }
     let uuid = Uuid::new_v4();
     let target = Path::new(SNAPSHOTS).join(uuid.to_string());
     let aside = {
@@ -99,6 +94,7 @@ fn fill(
     progress: &mut dyn Progress,
 ) -> Result<Snapshot> {
     let vm = pool.vm(&guard.vm().name)?;
+    let driver = pool.driver().instants().ok_or_else(|| unable(&vm.name))?;
     let mut snapshot = Snapshot {
         format: FORMAT,
         uuid,
@@ -109,7 +105,7 @@ fn fill(
     };
     for volume in vm.volumes(pool)?.iter().filter(|volume| volume.role.is_kept()) {
         let to = dir.join(file_name(&volume.id.volume, &FileKind::Clean));
-        let Some((steps, uncommitted)) = plan(pool.store(), volume, &to)? else { continue };
+        let Some((steps, uncommitted)) = driver.instant(volume, &to)? else { continue };
         step::apply(&steps, pool.store(), progress)?;
         let volume = volume.id.volume.to_string();
         snapshot.disks.push(SnapshotDisk { uuid: Uuid::new_v4(), volume, uncommitted });
@@ -117,22 +113,10 @@ fn fill(
     Ok(snapshot)
 }
 
-/// Returns how `to` becomes the content of a disk, and whether that is uncommitted; `None` for a disk without content.
-fn plan(store: &dyn Store, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>> {
-    let is_there = |path: &PathBuf| {
-        let stat = store.stat(path).map_err(Error::doing(format!("look at {}", path.display())));
-        stat.map(|stat| stat.is_some())
-    };
-    let (dirty, clean) = (volume.files.dirty(), volume.files.clean());
-    let to = to.to_path_buf();
-    Ok(if is_there(&dirty)? {
-        let clone = Step::CloneImage { from: dirty, to: to.clone() };
-        Some((vec![clone, Step::SyncFile(to)], true))
-    } else if is_there(&clean)? {
-        Some((vec![Step::Link { from: clean, to }], false))
-    } else {
-        None
-    })
+/// Refuses where disks are written in place: what was not committed cannot be kept beside that.
+fn unable(vm: &VmName) -> Refusal {
+    let text = format!("{vm} cannot have snapshots: this pool writes its disks in place");
+    Refusal::new(RefusalKind::Unable, text).hint("the driver reflink, on btrfs or XFS, can do that")
 }
 
 /// Returns the snapshots of a pool, oldest first, and why others cannot be read.

@@ -70,9 +70,7 @@ pub(super) fn decide(
             let (pid, purpose) = holder();
             Status::Busy { purpose, pid }
         }
-        (false, Some(run)) if run.engine == run::PREPARE && run.boot == boot => {
-            Status::Prepared(run)
-        }
+        (false, Some(run)) if run.is_of_others() && run.boot == boot => Status::Prepared(run),
         (false, Some(run)) => Status::CutOff(run),
         (false, None) => Status::Stopped,
     }

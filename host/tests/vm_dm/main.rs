@@ -7,3 +7,4 @@
 mod contract;
 mod keeps_contract;
 mod machine;
+mod program;

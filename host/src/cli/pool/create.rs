@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Make a pool
 ///
 /// Versions share what they have in common where the file system clones files (btrfs, XFS). Elsewhere they are copies,
-/// and that has to be allowed.
+/// and that has to be allowed, or differences that device-mapper keeps (--driver dm).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Its directory; made where it is missing, else it must be empty
@@ -36,12 +36,15 @@ enum Driver {
     Reflink,
     /// Each version is a sparse copy
     Copy,
+    /// Device-mapper keeps what changes between versions, on any file system; needs root
+    Dm,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let driver = options.driver.map(|driver| match driver {
         Driver::Reflink => DriverName::Reflink,
         Driver::Copy => DriverName::Copy,
+        Driver::Dm => DriverName::Dm,
     });
     let create = Create { driver, allow_copy: options.allow_copy, keep: options.keep };
     let pool = Pool::create(&options.dir, &create)?;

@@ -48,6 +48,7 @@ pub struct Held {
 }
 
 /// Returns who has a device open, as far as that can be told.
+#[cfg(feature = "dm")]
 pub(crate) fn users(device: &std::path::Path) -> Vec<String> {
     let Ok(disk) = Disk::open(device) else { return Vec::new() };
     match somebody(&disk) {

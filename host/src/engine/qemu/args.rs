@@ -1,7 +1,12 @@
 //! The command line of QEMU: a machine goes in, arguments come out.
 
 use super::super::machine::{Boot, Machine, text};
-use crate::{error::Result, name::VolumeName, pool::driver::Disk, vm::record::Network};
+use crate::{
+    error::Result,
+    name::VolumeName,
+    pool::driver::{Disk, Given},
+    vm::record::Network,
+};
 use qemu::Accelerator;
 use serde_json::{Value, json};
 use std::{ffi::OsString, os::fd::RawFd, path::Path};
@@ -137,6 +142,10 @@ fn blockdev(disk: &Disk) -> Result<Value> {
     // A version is one file that many read and nobody writes: nothing to lock. A disk that is written belongs to
     // one machine; QEMU's lock keeps off whoever goes around ours.
     let locking = if disk.read_only { "off" } else { "auto" };
+    let driver = match disk.given {
+        Given::File => "file",
+        Given::Device => "host_device",
+    };
     let cache = json!({"direct": false, "no-flush": no_flush});
     Ok(json!({
         "driver": "raw",
@@ -145,7 +154,7 @@ fn blockdev(disk: &Disk) -> Result<Value> {
         "discard": discard,
         "cache": cache,
         "file": {
-            "driver": "file",
+            "driver": driver,
             "filename": text(&disk.path)?,
             "read-only": disk.read_only,
             "discard": discard,

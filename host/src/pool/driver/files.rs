@@ -6,7 +6,9 @@
 //! The volume's own lock is about the next dirty image alone, which is made without the VM's lock. A commit never waits
 //! for it.
 
-use super::{Access, Commit, Disk, Ending, Outcome, State, Version, Volume, Volumes};
+use super::{
+    Access, Commit, Disk, Ending, Given, Instants, Outcome, State, Version, Volume, Volumes,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VolumeId,
@@ -15,7 +17,7 @@ use crate::{
             Plan, Seen, adopt, commit, create, discard, export, import, precache, prune, recover,
             remove, resize, revert, seen::lock_name, start, stop,
         },
-        step,
+        step::{self, Step},
         store::{Inode, Lock, Progress, Stat, Store, Unseen, Wait},
     },
     volume::{FileKind, Revision, Role},
@@ -171,7 +173,26 @@ fn is_busy(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
+impl Instants for FileDriver {
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>> {
+        let seen = self.look(volume)?;
+        let to = to.to_path_buf();
+        Ok(match (seen.dirty, seen.clean) {
+            (Some(_), _) => {
+                let clone = Step::CloneImage { from: volume.files.dirty(), to: to.clone() };
+                Some((vec![clone, Step::SyncFile(to)], true))
+            }
+            (None, Some(_)) => Some((vec![Step::Link { from: volume.files.clean(), to }], false)),
+            (None, None) => None,
+        })
+    }
+}
+
 impl Volumes for FileDriver {
+    fn given(&self) -> Given {
+        Given::File
+    }
+
     fn create(&self, volume: &Volume) -> Result<()> {
         self.change(volume, create::plan(volume, &self.look(volume)?)?)
     }
@@ -190,7 +211,8 @@ impl Volumes for FileDriver {
                 state.dirty.or(state.current).map_or(volume.size, |version| version.size)
             }
         };
-        Ok(Disk { path: self.store.real(&file), id: volume.id.clone(), read_only, size })
+        let path = self.store.real(&file);
+        Ok(Disk { path, id: volume.id.clone(), given: Given::File, read_only, size })
     }
 
     fn start(&self, volume: &Volume, access: Access) -> Result<Disk> {
@@ -204,6 +226,7 @@ impl Volumes for FileDriver {
         Ok(Disk {
             id: volume.id.clone(),
             path: self.store.real(&attach.path),
+            given: Given::File,
             read_only: attach.read_only,
             size: attach.size,
         })
@@ -260,6 +283,10 @@ impl Volumes for FileDriver {
 }
 
 impl Commit for FileDriver {
+    fn instants(&self) -> Option<&dyn Instants> {
+        Some(self)
+    }
+
     fn commit(&self, volume: &Volume) -> Result<Outcome> {
         let (_lock, seen) = self.look_beside(volume, Wait::No)?;
         self.change(volume, commit::plan(volume, &seen, self.marker, SystemTime::now())?)

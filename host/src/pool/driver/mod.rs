@@ -15,7 +15,10 @@ pub use files::FileDriver;
 pub use linux::LinuxStore;
 pub use memory::MemoryStore;
 
-use super::store::{Inode, Progress};
+use super::{
+    step::Step,
+    store::{Inode, Progress},
+};
 use crate::{
     error::Result,
     name::VolumeId,
@@ -55,6 +58,15 @@ pub enum Access {
     Copy,
 }
 
+/// What engines are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// A file with the content of the disk.
+    File,
+    /// A block device.
+    Device,
+}
+
 /// A started volume: what the engine attaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -62,6 +74,8 @@ pub struct Disk {
     pub id: VolumeId,
     /// The file or device.
     pub path: PathBuf,
+    /// Which of both it is.
+    pub given: Given,
     /// Whether the guest gets it read-only.
     pub read_only: bool,
     /// Its size.
@@ -133,6 +147,9 @@ impl State {
 
 /// The life of a volume.
 pub trait Volumes: fmt::Debug + Send + Sync {
+    /// Returns what engines are given of each volume.
+    fn given(&self) -> Given;
+
     /// Makes the first, empty version of a volume that is kept (`Origin`), of `volume.size`. Nothing for the others.
     fn create(&self, volume: &Volume) -> Result<()>;
 
@@ -167,8 +184,20 @@ pub trait Volumes: fmt::Debug + Send + Sync {
     fn remove(&self, volume: &Volume) -> Result<()>;
 }
 
+/// Drivers whose disks can be kept as they are at one instant, beside their versions.
+pub trait Instants: Volumes {
+    /// Returns how the new file `to` becomes the content of a disk that nobody writes to at this moment, and whether that
+    /// is uncommitted; `None` for a disk without content.
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>>;
+}
+
 /// Drivers that keep versions.
 pub trait Commit: Volumes {
+    /// Returns it as one that can keep instants too.
+    fn instants(&self) -> Option<&dyn Instants> {
+        None
+    }
+
     /// Makes what was written the new version: for a VM that was cut off (`template commit`).
     fn commit(&self, volume: &Volume) -> Result<Outcome>;
 

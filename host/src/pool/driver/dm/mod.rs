@@ -39,9 +39,9 @@ use self::{
     reconcile::{Open, reconcile},
     seen::Seen,
     uses::{How, Use, uses, wanted},
-    versions::{By, Given},
+    versions::{By, Planner},
 };
-use super::{Access, Commit, Disk, Ending, Outcome, State, Version, Volume, Volumes};
+use super::{Access, Commit, Disk, Ending, Given, Outcome, State, Version, Volume, Volumes};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{
@@ -76,6 +76,21 @@ pub fn devices() -> Arc<dyn Devices> {
     return Arc::new(Kernel::new());
     #[cfg(not(feature = "dm"))]
     return Arc::new(none::None);
+}
+
+/// Looks whether this machine has a device-mapper that this program may use.
+///
+/// # Errors
+/// It has none, or this is not root.
+pub(in crate::pool) fn probe() -> Result<(), Refusal> {
+    match devices().found(&|_| false) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = format!("the driver dm cannot be used here: {error}");
+            Err(Refusal::new(RefusalKind::Unable, text)
+                .hint("as root, 'modprobe dm-snapshot' loads what it needs; the driver reflink needs neither"))
+        }
+    }
 }
 
 /// The driver of a pool whose versions are exception stores.
@@ -114,8 +129,8 @@ impl DmDriver {
         Seen::look(&*self.store, volume)
     }
 
-    fn given<'a>(&self, volume: &'a Volume, seen: &'a Seen) -> Given<'a> {
-        Given { volume, seen, now: Timestamp::now(), chunk: self.chunk }
+    fn planner<'a>(&self, volume: &'a Volume, seen: &'a Seen) -> Planner<'a> {
+        Planner { volume, seen, now: Timestamp::now(), chunk: self.chunk }
     }
 
     fn steps(&self, steps: &[Step]) -> Result<()> {
@@ -192,6 +207,10 @@ fn is_writing(used: &Use, volume: &Volume) -> bool {
 }
 
 impl Volumes for DmDriver {
+    fn given(&self) -> Given {
+        Given::Device
+    }
+
     fn create(&self, volume: &Volume) -> Result<()> {
         let _lock = self.lock()?;
         let size = devices::whole(volume.size);
@@ -290,7 +309,7 @@ impl Volumes for DmDriver {
         {
             self.reconcile(base, |used| used.how == How::Writes)?;
         }
-        let plan = recover::plan(&self.given(volume, &seen))?;
+        let plan = recover::plan(&self.planner(volume, &seen))?;
         self.apply(volume, plan)
     }
 
@@ -357,7 +376,7 @@ impl Commit for DmDriver {
             let seen = self.look(volume)?;
             let copy = uses::stat(&*self.store, &volume.files.aside(import::PURPOSE))?;
             let copy = copy.map(|copy| (copy.inode, copy.size));
-            let plan = self.given(volume, &seen).import(copy)?;
+            let plan = self.planner(volume, &seen).import(copy)?;
             let placed = self.apply(volume, plan);
             drop(lock);
             placed
@@ -421,7 +440,7 @@ impl Commit for DmDriver {
             // Says what is missing.
             return Ok(resize::plan(volume, &seen.base, size).map(drop)?);
         }
-        let plan = self.given(volume, &seen).resize(size)?;
+        let plan = self.planner(volume, &seen).resize(size)?;
         self.apply(volume, plan)
     }
 

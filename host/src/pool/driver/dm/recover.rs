@@ -8,7 +8,7 @@ use super::{
     seen::{BRIDGE, Seen},
     stores,
     uses::REVERT,
-    versions::Given,
+    versions::Planner,
 };
 use crate::{
     error::Refusal,
@@ -23,12 +23,12 @@ use crate::{
 ///
 /// # Errors
 /// What a revert wrote cannot be put back.
-pub(super) fn plan(given: &Given<'_>) -> Result<Plan<Vec<String>>, Refusal> {
-    let (volume, seen) = (given.volume, given.seen);
+pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> {
+    let (volume, seen) = (planner.volume, planner.seen);
     let (files, id) = (&volume.files, &volume.id);
     let mut said = Vec::new();
     if seen.base.asides.contains(REVERT) {
-        let mut plan = given.discard(files.aside(REVERT))?.acts;
+        let mut plan = planner.discard(files.aside(REVERT))?.acts;
         said.push(format!("a cut-off revert of {id} was undone"));
         plan.extend(asides(seen, |purpose| purpose != REVERT && purpose != "discard").map(
             |(is_store, purpose)| {

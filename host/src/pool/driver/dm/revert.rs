@@ -58,7 +58,7 @@ impl DmDriver {
             let seen = self.look(volume)?;
             let retention = volume.retention.at_least(1);
             let by = By { mark, purpose: "revert-store", retention, same_as };
-            let plan = self.given(volume, &seen).commit(&by)?;
+            let plan = self.planner(volume, &seen).commit(&by)?;
             self.apply(volume, plan)
         });
         placed.inspect_err(|_| self.undo(volume))

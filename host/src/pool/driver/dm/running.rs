@@ -1,7 +1,7 @@
 //! From start to stop. The pool's devices are locked while files and devices change together.
 
 use super::{
-    Access, Disk, DmDriver, Ending, Outcome, Volume, Volumes as _,
+    Access, Disk, DmDriver, Ending, Given, Outcome, Volume, Volumes as _,
     devices::{Change, Table, whole},
     is_writing,
     name::Name,
@@ -138,20 +138,21 @@ impl DmDriver {
         }
         // What the kernel wrote to the store is in it now.
         let seen = self.look(volume)?;
-        let given = self.given(volume, &seen);
+        let planner = self.planner(volume, &seen);
         if seen.base.dirty.is_none() || !seen.is_written() {
-            return self.apply(volume, given.unwritten(Outcome::Unchanged));
+            return self.apply(volume, planner.unwritten(Outcome::Unchanged));
         }
         let mark = volume.files.dirty();
         match ending {
             Ending::Keep => Ok(Outcome::Kept),
             Ending::Discard => {
-                let plan = given.discard(mark)?;
+                let plan = planner.discard(mark)?;
                 self.apply(volume, plan).map(|()| Outcome::Discarded)
             }
             Ending::Commit => {
                 let retention = volume.retention.clone();
-                let plan = given.commit(&By { mark, purpose: "commit", retention, same_as: 0 })?;
+                let plan =
+                    planner.commit(&By { mark, purpose: "commit", retention, same_as: 0 })?;
                 self.apply(volume, plan)
             }
         }
@@ -210,7 +211,8 @@ impl DmDriver {
         read_only: bool,
         size: ebbtide_format::units::Bytes,
     ) -> Disk {
-        Disk { id: volume.id.clone(), path: self.devices.path(&name), read_only, size }
+        let path = self.devices.path(&name);
+        Disk { id: volume.id.clone(), path, given: Given::Device, read_only, size }
     }
 
     /// Returns the volume that this one begins from.

@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use std::path::PathBuf;
 
 /// What every plan here begins with.
-pub(super) struct Given<'a> {
+pub(super) struct Planner<'a> {
     pub(super) volume: &'a Volume,
     pub(super) seen: &'a Seen,
     pub(super) now: Timestamp,
@@ -48,7 +48,7 @@ pub(super) struct By {
     pub(super) same_as: u64,
 }
 
-impl Given<'_> {
+impl Planner<'_> {
     /// Plans that what the base has is the new version.
     ///
     /// # Errors
