@@ -56,6 +56,7 @@ pub fn repair(pool: &Pool) -> Result<Repaired> {
         all(pool, &seen, &mut repaired)?;
         find(&seen).iter().any(|finding| finding.problem == Problem::RemovalCutShort)
     };
+    repaired.done.extend(pool.driver().sweep()?);
     if is_half_removed {
         repaired.done.extend(vm::sweep(pool)?);
     }
@@ -96,7 +97,7 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
     if !is_mendable(seen, device) {
         return Ok(());
     }
-    let Some(_vm) = take(pool, seen, repaired)? else {
+    let Some(_vm) = take(pool, seen, device, repaired)? else {
         repaired.skipped.push((seen.dir.clone(), "it is in use".into()));
         return Ok(());
     };
@@ -126,14 +127,20 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
     Ok(())
 }
 
-/// Takes a VM's lock. Of one that was cut off the run is settled with it, as by every command that changes the VM; of
+/// Takes a VM's lock. Of one that was cut off, or whose disks are put right that way, the run is settled with it, as by every command that changes the VM; of
 /// others nothing is settled, because that goes by the record alone, and this by what is found.
 fn take(
     pool: &Pool,
     seen: &SeenVm,
+    device: u64,
     repaired: &mut Repaired,
 ) -> Result<Option<Box<dyn fmt::Debug>>> {
-    let name = seen.name().filter(|_| seen.life == Life::CutOff);
+    // A removal that was cut short has no VM any more whose lock would settle it.
+    let is_settled = |finding: &Finding| {
+        finding.remedy == Remedy::Settle && finding.problem != Problem::RemovalCutShort
+    };
+    let is_to_settle = seen.life == Life::CutOff || findings(seen, device).iter().any(is_settled);
+    let name = seen.name().filter(|_| is_to_settle);
     let Some(name) = name else {
         let lock = try_lock(pool, &seen.dir.join(".lock"))?;
         return Ok(lock.map(|lock| Box::new(lock) as Box<dyn fmt::Debug>));

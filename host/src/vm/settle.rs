@@ -64,7 +64,7 @@ fn end(pool: &Pool, volume: &Volume, was_run: bool) -> Result<Option<String>> {
         }));
     }
     let mut is_there = false;
-    for path in [volume.files.clean(), volume.files.dirty()] {
+    for path in [volume.files.clean(), volume.files.used().clean(), volume.files.dirty()] {
         let stat = pool.store().stat(&path);
         is_there |= stat.map_err(Error::doing(format!("look at {}", path.display())))?.is_some();
     }

@@ -93,6 +93,7 @@ fn show(finding: &Finding) -> FindingShown {
         to_do: match &finding.remedy {
             Remedy::Note => None,
             Remedy::Steps(_) => Some("'ebbtide pool check --repair' removes it".into()),
+            Remedy::Devices => Some("'ebbtide pool check --repair' puts it right".into()),
             Remedy::Settle => Some("the next command that changes the VM settles it".into()),
             Remedy::Human(to_do) => Some(to_do.clone()),
         },

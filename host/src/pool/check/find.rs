@@ -5,15 +5,16 @@ use super::{
     seen::{Entry, Life, Seen, SeenVm, is_aside},
     vms, volumes,
 };
-use crate::pool::{step::Step, store::Kind};
+use crate::pool::{driver::Stray, step::Step, store::Kind};
 use crate::volume::files::read_name;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Files of a pool's directory, and what each is.
-const TOP: [(&str, Kind); 5] = [
+const TOP: [(&str, Kind); 6] = [
     ("pool.toml", Kind::File),
     (".lock", Kind::File),
+    (crate::pool::driver::dm::LOCK, Kind::File),
     ("vm-templates", Kind::Directory),
     ("appvms", Kind::Directory),
     ("snapshots", Kind::Directory),
@@ -24,7 +25,8 @@ const TOP: [(&str, Kind); 5] = [
 pub fn find(seen: &Seen) -> Vec<Finding> {
     let mut found = Vec::new();
     seen.top.iter().for_each(|entry| top(seen, entry, &mut found));
-    seen.strays.iter().for_each(|entry| found.push(unknown(entry)));
+    seen.others.iter().for_each(|entry| found.push(unknown(entry)));
+    found.extend(seen.strays.iter().map(stray));
     seen.snapshots.iter().for_each(|(dir, entries)| snapshot(dir, entries, &mut found));
     for vm in &seen.vms {
         if vm.stat.inode.device != seen.root.inode.device {
@@ -57,6 +59,25 @@ pub(in crate::pool) fn of_vm(device: u64, vm: &SeenVm, found: &mut Vec<Finding>)
     });
     vms::find(&here, found);
     volumes::find(&here, found);
+}
+
+fn stray(stray: &Stray) -> Finding {
+    match stray {
+        Stray::Device { path, is_held: false, .. } => {
+            Finding { at: path.clone(), problem: Problem::StrayDevice, remedy: Remedy::Devices }
+        }
+        Stray::Device { path, by, .. } => {
+            let by = if by.is_empty() { "somebody".into() } else { by.join(", ") };
+            let remedy = Remedy::Human("end that, and check again".into());
+            Finding { at: path.clone(), problem: Problem::StrayOpen { by }, remedy }
+        }
+        Stray::Loops { file, loops } => {
+            let loops = loops.iter().map(|name| format!("/dev/{name}")).collect::<Vec<_>>();
+            let problem = Problem::TwoLoops { loops: loops.join(", ") };
+            let remedy = Remedy::Human("'losetup -d' the one that is not the pool's".into());
+            Finding { at: file.clone(), problem, remedy }
+        }
+    }
 }
 
 fn top(seen: &Seen, entry: &Entry, found: &mut Vec<Finding>) {

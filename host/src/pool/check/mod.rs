@@ -5,6 +5,7 @@
 //! a decision.
 
 pub mod find;
+mod mapped;
 pub mod observe;
 pub mod problem;
 pub mod seen;

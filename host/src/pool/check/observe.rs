@@ -1,18 +1,19 @@
 //! Pool → seen. Nothing is locked and nothing is made; what goes on meanwhile is seen as in use.
 
-use super::seen::{Entry, Life, Seen, SeenVm, Text, is_aside};
+use super::seen::{Entry, Life, Seen, SeenVm, StoreSeen, Text, is_aside};
 use crate::{
     error::{Error, Result},
-    name::{VmName, VolumeName},
+    name::{COW, VmName, VolumeName},
     pool::{
         Pool,
+        driver::{Given, Stray, dm::look_at_store},
         store::{Kind as FileKind, Stat, Store},
     },
     vm::{
         self, Status, Vm,
         record::{FILE, Kind, Record},
     },
-    volume::Role,
+    volume::{self, Role},
 };
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,8 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
         root,
         top: list(store, Path::new(""))?,
         vms: Vec::new(),
-        strays: Vec::new(),
+        others: Vec::new(),
+        strays: strays(pool),
         snapshots: Vec::new(),
         now: SystemTime::now(),
     };
@@ -48,7 +50,7 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
                 FileKind::Directory if is_vm || is_aside(&entry.path) => {
                     seen.vms.push(of_vm(pool, kind, &entry)?);
                 }
-                _ => seen.strays.push(entry),
+                _ => seen.others.push(entry),
             }
         }
     }
@@ -115,13 +117,37 @@ fn once(pool: &Pool, kind: Kind, directory: &Entry) -> Result<SeenVm> {
         volumes: BTreeMap::new(),
         life: Life::Stopped,
         locked: Vec::new(),
+        stores: None,
     };
     seen.record = record(store, &seen);
     seen.life = life(pool, &seen)?;
     seen.entries = list(store, &directory.path)?;
     seen.locked = locked(store, &seen)?;
     seen.volumes = volumes(pool, &seen)?;
+    seen.stores = (pool.driver().given() == Given::Device).then(|| stores(store, &seen));
     Ok(seen)
+}
+
+/// Returns the devices that are not as they should be; where they cannot be looked at, the log says why.
+fn strays(pool: &Pool) -> Vec<Stray> {
+    pool.driver().strays().unwrap_or_else(|error| {
+        log::warn!("the pool's devices were not looked at: {}", error.chain());
+        Vec::new()
+    })
+}
+
+/// Reads what the exception stores in a VM's directory say.
+fn stores(store: &dyn Store, seen: &SeenVm) -> BTreeMap<PathBuf, Result<StoreSeen, String>> {
+    let is_store = |name: &VolumeName, kind: &volume::FileKind| {
+        let is_version = matches!(kind, volume::FileKind::Clean | volume::FileKind::Revision(_));
+        is_version && name.without(COW).is_some()
+    };
+    let stores = seen.images().filter(|(name, kind, _)| is_store(name, kind));
+    let look = |entry: &Entry| match look_at_store(&store.real(&entry.path)) {
+        Err(Error::Unreadable { problem, .. }) => Err(problem),
+        looked => looked.map_err(|error| error.chain()),
+    };
+    stores.map(|(_, _, entry)| (entry.path.clone(), look(entry))).collect()
 }
 
 /// Returns the volumes whose own locks are held.

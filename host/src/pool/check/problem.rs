@@ -27,6 +27,8 @@ pub enum Remedy {
     Steps(Vec<Step>),
     /// What the next command that takes the VM does by itself.
     Settle,
+    /// The devices of the pool are put right.
+    Devices,
     /// A decision, which the text names in the imperative.
     Human(String),
 }
@@ -48,7 +50,7 @@ impl Finding {
     pub fn severity(&self) -> Severity {
         match self.remedy {
             Remedy::Note => Severity::Note,
-            Remedy::Steps(_) | Remedy::Settle => Severity::Mendable,
+            Remedy::Steps(_) | Remedy::Settle | Remedy::Devices => Severity::Mendable,
             Remedy::Human(_) => Severity::Human,
         }
     }
@@ -96,6 +98,19 @@ pub enum Problem {
     RevisionOrder { earlier: PathBuf },
     PinGone { volume: String, label: String, number: u64 },
     Export { current: bool },
+    // Exception stores and their bases.
+    StoreMissing,
+    StoreWithoutBase,
+    StoreUnreadable(String),
+    StoreLost,
+    DirtyElsewhere { base: PathBuf },
+    BaseShort { found: u64, wanted: u64 },
+    BaseLong { version: u64 },
+    WrittenUnsaid,
+    // Devices.
+    StrayDevice,
+    StrayOpen { by: String },
+    TwoLoops { loops: String },
     // Snapshots.
     SnapshotWithoutRecord,
     SnapshotWithoutImages,
@@ -140,6 +155,17 @@ impl Problem {
             Self::RevisionOrder { .. } => "revision-order",
             Self::PinGone { .. } => "pin-gone",
             Self::Export { .. } => "export",
+            Self::StoreMissing => "store-missing",
+            Self::StoreWithoutBase => "store-without-base",
+            Self::StoreUnreadable(_) => "store-unreadable",
+            Self::StoreLost => "store-lost",
+            Self::DirtyElsewhere { .. } => "dirty-elsewhere",
+            Self::BaseShort { .. } => "base-short",
+            Self::BaseLong { .. } => "base-long",
+            Self::WrittenUnsaid => "written-unsaid",
+            Self::StrayDevice => "stray-device",
+            Self::StrayOpen { .. } => "stray-open",
+            Self::TwoLoops { .. } => "two-loops",
             Self::SnapshotWithoutRecord => "snapshot-without-record",
             Self::SnapshotWithoutImages => "snapshot-without-images",
         }
@@ -166,7 +192,9 @@ impl fmt::Display for Problem {
                 "was being made or removed when its command was cut off, and has {kept} files that are not ours"
             ),
             Self::RecordMissing => f.write_str("has images and no vm.toml: nobody is their VM"),
-            Self::RecordUnreadable(problem) | Self::RunUnreadable(problem) => {
+            Self::RecordUnreadable(problem)
+            | Self::RunUnreadable(problem)
+            | Self::StoreUnreadable(problem) => {
                 write!(f, "cannot be read: {problem}")
             }
             Self::RemovalCutShort => f.write_str("is removed half: its removal was cut off"),
@@ -250,6 +278,33 @@ impl fmt::Display for Problem {
             Self::Export { current: false } => {
                 f.write_str("is an export of an older version that was not ended")
             }
+            Self::StoreMissing => f.write_str(
+                "has no store beside it, and is written to or has kept versions: what it was is not known",
+            ),
+            Self::StoreWithoutBase => f.write_str("is a store, and its base is missing"),
+            Self::StoreLost => {
+                f.write_str("is a store that the kernel gave up: a write to it failed")
+            }
+            Self::DirtyElsewhere { base } => {
+                write!(f, "is another file than {}, which a VM writes to", base.display())
+            }
+            Self::BaseShort { found, wanted } => {
+                write!(f, "has {found} bytes, fewer than the {wanted} of its version")
+            }
+            Self::BaseLong { version } => {
+                write!(f, "is longer than its version, of {version} bytes: a change was cut off")
+            }
+            Self::WrittenUnsaid => {
+                f.write_str("has what the base was, and no name says that the base is written to")
+            }
+            Self::StrayDevice => f.write_str("is a device that nothing in the pool wants"),
+            Self::StrayOpen { by } => {
+                write!(f, "is a device that nothing in the pool wants, in use by {by}")
+            }
+            Self::TwoLoops { loops } => write!(
+                f,
+                "has more than one loop device, which bypass each other's copies: {loops}"
+            ),
             Self::SnapshotWithoutRecord => f.write_str("is a snapshot without a snapshot.toml"),
             Self::SnapshotWithoutImages => f.write_str("is a snapshot without an image"),
         }

@@ -2,10 +2,11 @@
 
 use crate::{
     name::{VmName, VolumeName},
-    pool::store::Stat,
+    pool::{driver::Stray, store::Stat},
     vm::record::{Kind, Record},
     volume::{FileKind, Role, files::read_name},
 };
+use ebbtide_format::units::Bytes;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -23,9 +24,11 @@ pub struct Seen {
     /// The directories in `vm-templates` and `appvms`, those that are being made too.
     pub vms: Vec<SeenVm>,
     /// What else is in `vm-templates` and `appvms`.
-    pub strays: Vec<Entry>,
+    pub others: Vec<Entry>,
     /// The directories in `snapshots`, with what is in each.
     pub snapshots: Vec<(Entry, Vec<Entry>)>,
+    /// Devices of the pool that are not as they should be.
+    pub strays: Vec<Stray>,
     /// When it was looked at.
     pub now: SystemTime,
 }
@@ -68,6 +71,19 @@ pub struct SeenVm {
     pub life: Life,
     /// Volumes on which somebody works without the VM's lock.
     pub locked: Vec<VolumeName>,
+    /// What its exception stores say, or why they cannot be read; `None` in a pool without such.
+    pub stores: Option<BTreeMap<PathBuf, Result<StoreSeen, String>>>,
+}
+
+/// What an exception store says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSeen {
+    /// Size of the version that it is of.
+    pub device: Bytes,
+    /// Whether anything is in it.
+    pub is_written: bool,
+    /// Whether the kernel has given it up.
+    pub is_lost: bool,
 }
 
 /// A file that is parsed.

@@ -5,12 +5,13 @@
 
 use super::{
     find::{leftover, remove},
+    mapped,
     problem::{Finding, Problem, Remedy},
     seen::{Entry, Life, SeenVm},
     vms::human,
 };
 use crate::{
-    name::VolumeName,
+    name::{COW, VolumeName},
     pool::protocol::prune,
     vm::Record,
     volume::{FileKind, Files, Revision, Role},
@@ -22,14 +23,14 @@ const MARKER: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// The files of one volume.
 #[derive(Debug, Default)]
-struct Images<'a> {
-    clean: Option<&'a Entry>,
-    dirty: Option<&'a Entry>,
+pub(super) struct Images<'a> {
+    pub(super) clean: Option<&'a Entry>,
+    pub(super) dirty: Option<&'a Entry>,
     precache: Option<&'a Entry>,
     /// Oldest first.
-    revisions: Vec<(Revision, &'a Entry)>,
-    exports: Vec<&'a Entry>,
-    asides: Vec<&'a Entry>,
+    pub(super) revisions: Vec<(Revision, &'a Entry)>,
+    pub(super) exports: Vec<&'a Entry>,
+    pub(super) asides: Vec<&'a Entry>,
 }
 
 /// Looks at all images of a VM.
@@ -37,6 +38,11 @@ pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     let Some(record) = vm.read() else { return };
     if vm.entry(super::REMOVING).is_some() {
         return;
+    }
+    if vm.stores.is_some() {
+        vm.volumes.iter().for_each(|(name, role)| mapped::find(vm, name, role, found));
+        mapped::unknown(vm, found);
+        return pins(vm, record, found);
     }
     let mut volumes: BTreeMap<VolumeName, Images<'_>> = BTreeMap::new();
     for (volume, kind, entry) in vm.images() {
@@ -57,7 +63,7 @@ pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
 }
 
 impl<'a> Images<'a> {
-    fn add(&mut self, kind: &FileKind, entry: &'a Entry) {
+    pub(super) fn add(&mut self, kind: &FileKind, entry: &'a Entry) {
         match kind {
             FileKind::Clean => self.clean = Some(entry),
             FileKind::Dirty => self.dirty = Some(entry),
@@ -99,7 +105,7 @@ impl One<'_> {
     fn find(&self, role: &Role, found: &mut Vec<Finding>) {
         self.exports(found);
         if role.is_kept() {
-            self.order(found);
+            order(self.vm, self.name, &self.images.revisions, found);
         } else {
             self.unkept_versions(found);
         }
@@ -236,35 +242,7 @@ impl One<'_> {
     }
 
     fn is_pinned(&self, number: u64) -> bool {
-        let pins = self.record.pins.get(self.name.as_str());
-        pins.is_some_and(|pins| pins.values().any(|pinned| *pinned == number))
-    }
-
-    /// Versions of which two have a number, or the same file, or of which numbers and times disagree.
-    fn order(&self, found: &mut Vec<Finding>) {
-        let note = |at: &Path, problem| Finding { at: at.into(), problem, remedy: Remedy::Note };
-        for pair in self.images.revisions.windows(2) {
-            let [(before, a), (after, b)] = pair else { continue };
-            if let (Some(low), Some(high)) = (before.number, after.number) {
-                if low == high {
-                    let problem = Problem::NumberTwice { number: low, other: a.path.clone() };
-                    found.push(human(&b.path, problem, "rename one to a number that is free"));
-                } else if high > low + 1 && !self.is_pinned(low) {
-                    let problem = Problem::RevisionGap { after: low, next: high };
-                    found.push(note(&b.path, problem));
-                }
-            }
-            if after.time < before.time {
-                found.push(note(&b.path, Problem::RevisionOrder { earlier: a.path.clone() }));
-            }
-        }
-        for (index, (_, entry)) in self.images.revisions.iter().enumerate() {
-            let earlier = self.images.revisions.iter().take(index);
-            let same = earlier.rev().find(|(_, other)| other.stat.inode == entry.stat.inode);
-            if let Some((_, other)) = same {
-                found.push(note(&entry.path, Problem::SameVersion { other: other.path.clone() }));
-            }
-        }
+        is_pinned(self.record, self.name, number)
     }
 
     fn unkept_versions(&self, found: &mut Vec<Finding>) {
@@ -297,10 +275,51 @@ fn linked(entry: &Entry, version: &Entry) -> Finding {
     }
 }
 
+fn is_pinned(record: &Record, volume: &VolumeName, number: u64) -> bool {
+    let pins = record.pins.get(volume.as_str());
+    pins.is_some_and(|pins| pins.values().any(|pinned| *pinned == number))
+}
+
+/// Versions of which two have a number, or the same file, or of which numbers and times disagree.
+pub(super) fn order(
+    vm: &SeenVm,
+    name: &VolumeName,
+    revisions: &[(Revision, &Entry)],
+    found: &mut Vec<Finding>,
+) {
+    let note = |at: &Path, problem| Finding { at: at.into(), problem, remedy: Remedy::Note };
+    for pair in revisions.windows(2) {
+        let [(before, a), (after, b)] = pair else { continue };
+        if let (Some(low), Some(high)) = (before.number, after.number) {
+            if low == high {
+                let problem = Problem::NumberTwice { number: low, other: a.path.clone() };
+                found.push(human(&b.path, problem, "rename one to a number that is free"));
+            } else if high > low + 1
+                && !vm.read().is_some_and(|record| is_pinned(record, name, low))
+            {
+                let problem = Problem::RevisionGap { after: low, next: high };
+                found.push(note(&b.path, problem));
+            }
+        }
+        if after.time < before.time {
+            found.push(note(&b.path, Problem::RevisionOrder { earlier: a.path.clone() }));
+        }
+    }
+    for (index, (_, entry)) in revisions.iter().enumerate() {
+        let earlier = revisions.iter().take(index);
+        let same = earlier.rev().find(|(_, other)| other.stat.inode == entry.stat.inode);
+        if let Some((_, other)) = same {
+            found.push(note(&entry.path, Problem::SameVersion { other: other.path.clone() }));
+        }
+    }
+}
+
 fn pins(vm: &SeenVm, record: &Record, found: &mut Vec<Finding>) {
     for (volume, labels) in &record.pins {
         for (label, number) in labels {
             let there = vm.images().any(|(name, kind, _)| {
+                let is_delta = vm.stores.is_some() && name.without(COW).is_some();
+                let name = if is_delta { name.without(COW).unwrap_or(name) } else { name };
                 name.as_str() == volume
                     && matches!(kind, FileKind::Revision(revision) if revision.number == Some(*number))
             });

@@ -108,6 +108,27 @@ pub enum Outcome {
     Forgotten,
 }
 
+/// A device of a pool that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stray {
+    /// Nothing in the pool wants it.
+    Device {
+        /// Its path.
+        path: PathBuf,
+        /// Whether somebody has it open.
+        is_held: bool,
+        /// Who, as far as that can be told.
+        by: Vec<String>,
+    },
+    /// A file has more than one loop device.
+    Loops {
+        /// The file, relative to the pool.
+        file: PathBuf,
+        /// Their names in `/dev`.
+        loops: Vec<String>,
+    },
+}
+
 /// What is found of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -149,6 +170,16 @@ impl State {
 pub trait Volumes: fmt::Debug + Send + Sync {
     /// Returns what engines are given of each volume.
     fn given(&self) -> Given;
+
+    /// Returns the devices of the pool that are not as they should be; none where there are no devices.
+    fn strays(&self) -> Result<Vec<Stray>> {
+        Ok(Vec::new())
+    }
+
+    /// Removes those that nobody has open, and returns a sentence for each.
+    fn sweep(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Makes the first, empty version of a volume that is kept (`Origin`), of `volume.size`. Nothing for the others.
     fn create(&self, volume: &Volume) -> Result<()>;

@@ -26,6 +26,7 @@ mod revert;
 mod running;
 mod seen;
 mod stores;
+mod stray;
 mod uses;
 mod versions;
 
@@ -41,10 +42,11 @@ use self::{
     uses::{How, Use, uses, wanted},
     versions::{By, Planner},
 };
-use super::{Access, Commit, Disk, Ending, Given, Outcome, State, Version, Volume, Volumes};
+use super::{Access, Commit, Disk, Ending, Given, Outcome, State, Stray, Version, Volume, Volumes};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{
+        check::seen::StoreSeen,
         protocol::{
             create, export, import, no_version, only_committed, only_kept, remove, resize, sync_dir,
         },
@@ -201,6 +203,18 @@ impl DmDriver {
     }
 }
 
+/// Reads what an exception store says, for a check.
+pub(in crate::pool) fn look_at_store(path: &Path) -> Result<StoreSeen> {
+    let head = seen::read_head(path)?;
+    let (device, is_written, is_lost) = (head.label.device, head.is_written, head.is_lost);
+    Ok(StoreSeen { device, is_written, is_lost })
+}
+
+/// Returns whether a file's name is that of a version which only an older one needs.
+pub(in crate::pool) fn is_bridge(name: &str) -> bool {
+    name.contains(&format!(".aside-{}", seen::BRIDGE))
+}
+
 /// Returns whether a use is that a volume is written to by its VM.
 fn is_writing(used: &Use, volume: &Volume) -> bool {
     used.how == How::Writes && used.files == volume.files
@@ -209,6 +223,14 @@ fn is_writing(used: &Use, volume: &Volume) -> bool {
 impl Volumes for DmDriver {
     fn given(&self) -> Given {
         Given::Device
+    }
+
+    fn strays(&self) -> Result<Vec<Stray>> {
+        self.find_strays()
+    }
+
+    fn sweep(&self) -> Result<Vec<String>> {
+        self.remove_strays()
     }
 
     fn create(&self, volume: &Volume) -> Result<()> {

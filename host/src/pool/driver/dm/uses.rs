@@ -121,7 +121,7 @@ pub(super) fn snapshot(base: &Path, store: &Path, head: &Head) -> Table {
     }
 }
 
-fn names(store: &dyn Store, dir: &Path) -> Result<Vec<std::ffi::OsString>> {
+pub(super) fn names(store: &dyn Store, dir: &Path) -> Result<Vec<std::ffi::OsString>> {
     match store.names(dir) {
         Err(error)
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
