@@ -10,6 +10,8 @@ pub(crate) use qemu::Deadline;
 pub(crate) const BOOT: Duration = Duration::from_secs(180);
 /// For one command in the guest.
 pub(crate) const COMMAND: Duration = Duration::from_secs(120);
+/// For a domain of Xen to boot and to answer one command; less than the command may take that asks it.
+pub(crate) const DOMAIN: Duration = Duration::from_secs(90);
 /// For a killed process to be gone.
 pub(crate) const KILLED: Duration = Duration::from_secs(10);
 /// For the rest of a kernel's last words, once it has panicked.

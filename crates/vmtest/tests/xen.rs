@@ -38,8 +38,11 @@ extra = '$(cat /boot/domu-cmdline)'
 memory = 128
 disk = [ $(disk xvda r /dev/vda), $(disk xvdb rw /run/private), $(disk xvdc rw /run/volatile) ]
 END
-xl create /run/work.cfg
+flock /run/work.lock xl create /run/work.cfg
 "#;
+
+/// Has the domain shut down, and waits for the `xl` that cleans up.
+const SHUT_DOWN: &str = "xl shutdown work && flock --wait 60 /run/work.lock true";
 
 /// The domains that there are.
 const NAMES: &str = "xl list | awk 'NR > 1 {print $1}'";
@@ -68,12 +71,13 @@ fn a_domain_on_disks_of_a_script_is_paused_saved_restored_and_leaves_nothing() -
     a_paused_domain_does_not_answer(&vm)?;
     told("paused and gone on", &vm);
     a_saved_domain_goes_on_where_it_was(&vm)?;
-    told("saved and restored", &vm);
+    told("restored", &vm);
     disks_come_and_go(&vm)?;
+    told("disks added and removed", &vm);
 
-    vm.run("xl destroy work")?;
-    assert_eq!(vm.run(NAMES)?, "Domain-0");
-    assert_eq!(vm.run(DISKS)?, "");
+    vm.run(SHUT_DOWN)?;
+    nothing_is_left(&vm)?;
+    told("shut down", &vm);
     let error = vm.run_in("work", "true").unwrap_err().to_string();
     assert!(error.contains("# in work: true") && error.contains("status 125"), "{error}");
     assert_eq!(vm.power_off()?.ending, Ending::PoweredOff);
@@ -103,11 +107,12 @@ fn the_guest_finds_its_disks_by_their_places(vm: &XenVm) -> Result<()> {
     assert!(mounts.contains("/dev/mapper/dmroot /sysroot ext4 rw"), "{mounts}");
     assert!(mounts.contains("/dev/xvdb /sysroot/rw ext4 rw"), "{mounts}");
     assert_eq!(vm.run_in("work", "cat /sys/block/xvda/ro /sysroot/srv/original")?, "1\nas it was");
-    vm.run_in("work", "echo new > /sysroot/srv/original && echo mark > /run/mark && sync")?;
     let console = vm.run("cat /var/log/xen/console/guest-work.log")?;
     assert!(console.contains("ebbtide: root xvda (64 MiB, read-only)"), "{console}");
     assert!(console.contains("domu: the root is mounted"), "{console}");
-    let reply = vm.try_run_in("work", "echo out; echo err >&2; exit 3")?;
+    let script = "echo new > /sysroot/srv/original; echo mark > /run/mark; sync\n\
+                  echo out; echo err >&2; exit 3";
+    let reply = vm.try_run_in("work", script)?;
     assert_eq!((reply.status, reply.text().as_str()), (3, "out\nerr"));
     Ok(())
 }
@@ -123,10 +128,17 @@ fn a_paused_domain_does_not_answer(vm: &XenVm) -> Result<()> {
     Ok(())
 }
 
+fn nothing_is_left(vm: &XenVm) -> Result<()> {
+    assert_eq!((vm.run(NAMES)?.as_str(), vm.run(DISKS)?.as_str()), ("Domain-0", ""));
+    Ok(())
+}
+
 fn a_saved_domain_goes_on_where_it_was(vm: &XenVm) -> Result<()> {
-    vm.run("xl save work /run/memory")?;
-    assert_eq!((vm.run(NAMES)?, vm.run(DISKS)?), ("Domain-0".into(), String::new()));
-    vm.run("xl restore /run/memory && rm /run/memory")?;
+    // Paused after that, so that it does not touch its disks before it is destroyed.
+    vm.run("xl save -p work /run/memory && xl destroy work")?;
+    nothing_is_left(vm)?;
+    told("saved and destroyed", vm);
+    vm.run("flock /run/work.lock xl restore /run/memory && rm /run/memory")?;
     assert_eq!(vm.run_in("work", "cat /run/mark /sysroot/srv/original")?, "mark\nnew");
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::qemu::Qemu;
 use ::qemu::Accelerator;
 
 /// The memory of dom0. Fixed, since what is left is for the other domains.
-const DOM0: &str = "dom0_mem=512M,max:512M";
+const DOM0: &str = "dom0_mem=640M,max:640M";
 
 /// What is booted before the kernel.
 #[derive(Debug, Clone)]

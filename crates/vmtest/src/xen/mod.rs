@@ -9,6 +9,10 @@
 //! | `/usr/sbin/domu NAME` | runs the script that is its standard input in a domain |
 //! | `/var/log/xen/console/guest-NAME.log` | the console of a domain |
 //! | `/etc/xen/scripts` | hotplug scripts |
+//!
+//! A paravirtual domain of these needs 128 MiB. It takes commands on its console, by [`XenVm::run_in`], and shuts down for
+//! `xl shutdown`; the `xl` that made it then cleans up. `flock /run/NAME.lock xl create …` leaves the lock with that one,
+//! so `flock /run/NAME.lock true` waits until nothing of the domain is left.
 
 mod files;
 mod hypervisor;
@@ -41,9 +45,10 @@ pub struct Xen {
 }
 
 impl Xen {
-    /// A machine with one CPU, 768 MiB and no disks that boots `image`; dom0 takes 512 MiB.
+    /// A machine with one CPU, 1 GiB and no disks that boots `image`; dom0 takes 640 MiB.
     pub fn boot(image: &Image) -> Self {
-        let qemu = Qemu::boot(image).memory(Size::mib(768)).gives_up_at("Panic on CPU");
+        let qemu = Qemu::boot(image).memory(Size::gib(1));
+        let qemu = qemu.gives_up_at("Panic on CPU").gives_up_at("Initramfs unpacking failed");
         Self { qemu, image: image.clone(), files: Vec::new() }
     }
 
