@@ -16,6 +16,9 @@ use crate::{
     volume::{FileKind, Files, Role},
 };
 
+/// The end of the name that a base has while a revert writes to it.
+const REVERTING: &str = ".aside-revert";
+
 /// Looks at one volume, which the record describes.
 pub(super) fn find(vm: &SeenVm, name: &VolumeName, role: &Role, found: &mut Vec<Finding>) {
     let images = |name: &VolumeName| {
@@ -96,13 +99,13 @@ impl One<'_> {
         let versions = || !self.base.revisions.is_empty() || !self.cow.revisions.is_empty();
         match (self.base.clean, self.cow.clean) {
             (Some(base), Some(cow)) => self.pair(base, cow, found),
-            (Some(base), None) if self.base.dirty.is_some() || versions() => {
+            (Some(base), None) if self.base.dirty.is_some() => {
                 let problem = Problem::StoreMissing;
                 let to_do =
-                    "what it is the version of is not known; import an image of that version";
+                    "remove the name that says that it is written to if its content is good";
                 found.push(human(&base.path, problem, to_do));
             }
-            // An image gets a store at its first start.
+            // What is not written to is its version, and gets a store at its next start.
             (Some(_), None) => {}
             (None, Some(cow)) => {
                 let to_do = "bring its base back, or remove it";
@@ -153,6 +156,15 @@ impl One<'_> {
     }
 
     fn pair(&self, base: &Entry, cow: &Entry, found: &mut Vec<Finding>) {
+        // Of what is not written to, the base is the version, and it gets another store.
+        let is_lost =
+            |seen: &Result<StoreSeen, String>| seen.as_ref().is_ok_and(|seen| seen.is_lost);
+        let stores = self.vm.stores.as_ref();
+        if self.base.dirty.is_none()
+            && stores.and_then(|stores| stores.get(&cow.path)).is_some_and(is_lost)
+        {
+            return;
+        }
         let seen = self.store(cow, found);
         match self.base.dirty {
             Some(dirty) if dirty.stat.inode != base.stat.inode => {
@@ -172,7 +184,9 @@ impl One<'_> {
             let problem = Problem::BaseShort { found: found_size, wanted };
             found.push(human(&base.path, problem, "import an image of that version"));
         }
-        if self.base.dirty.is_some() {
+        let is_reverted =
+            |entry: &&Entry| entry.name().is_some_and(|name| name.ends_with(REVERTING));
+        if self.base.dirty.is_some() || self.base.asides.iter().any(is_reverted) {
             return;
         }
         if base.stat.size > seen.device {

@@ -278,9 +278,9 @@ impl fmt::Display for Problem {
             Self::Export { current: false } => {
                 f.write_str("is an export of an older version that was not ended")
             }
-            Self::StoreMissing => f.write_str(
-                "has no store beside it, and is written to or has kept versions: what it was is not known",
-            ),
+            Self::StoreMissing => {
+                f.write_str("was written to, and the store with what it had before is missing")
+            }
             Self::StoreWithoutBase => f.write_str("is a store, and its base is missing"),
             Self::StoreLost => {
                 f.write_str("is a store that the kernel gave up: a write to it failed")

@@ -1,6 +1,6 @@
 //! A version as content: read through its device, which somebody may write below.
 
-use super::{DmDriver, Volume, chain::chain, name::Name, plan::merge, uses};
+use super::{DmDriver, Volume, chain::chain, name::Name, not_lost, plan::merge, uses};
 use crate::{
     cow::{Cow, Disk},
     error::{Error, Refusal, RefusalKind, Result},
@@ -63,7 +63,9 @@ impl DmDriver {
         let is_own = uses::stat(&*self.store, &files.clean())?.is_some();
         let of =
             if is_own || volume.source.is_none() { volume.clone() } else { self.source(volume)? };
-        self.with_store(&of)?;
+        if let Some(head) = self.with_store(&of)?.head {
+            not_lost(&of, &head)?;
+        }
         Ok((of.files.clean(), of.files.cow().clean()))
     }
 

@@ -163,10 +163,18 @@ impl DmDriver {
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
     /// have to go is open.
     fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
-        let uses: Vec<Use> =
-            uses(&*self.store, base)?.into_iter().filter(|used| !but(used)).collect();
+        let (gone, uses): (Vec<Use>, Vec<Use>) =
+            uses(&*self.store, base)?.into_iter().partition(but);
+        let before = wanted(&*self.store, base, &gone)?;
         let wanted = wanted(&*self.store, base, &uses)?;
-        let found = self.found(|name| name.base() == Some(base))?;
+        let mut found = self.found(|name| name.base() == Some(base))?;
+        // A version that was not wanted before either, and that somebody has open, is in nobody's way.
+        found.retain(|device| match device.name {
+            Name::Snapshot { store, .. } if device.opened > 0 => {
+                before.snapshots.contains_key(&store) || wanted.snapshots.contains_key(&store)
+            }
+            _ => true,
+        });
         let changes = reconcile(&wanted, &found).map_err(|Open(name)| self.open(&name))?;
         self.change(&changes)
     }
@@ -192,9 +200,30 @@ impl DmDriver {
     /// what is there then.
     fn with_store(&self, volume: &Volume) -> Result<Seen> {
         let seen = self.look(volume)?;
-        let Some(base) = seen.base.clean.filter(|_| seen.head.is_none()) else { return Ok(seen) };
+        // Where nothing was written since, the base is the version, whatever became of the store.
+        let is_written = seen.base.dirty.is_some() || seen.base.asides.contains(uses::REVERT);
+        let is_lost = seen.head.is_some_and(|head| head.is_lost);
+        let Some(base) = seen.base.clean.filter(|_| seen.head.is_none() || is_lost && !is_written)
+        else {
+            return Ok(seen);
+        };
+        if is_written {
+            let (base, store) = (volume.files.clean(), volume.files.cow().clean());
+            let text = format!(
+                "which version {} was is not known: {} was written to, and {} is missing",
+                volume.id,
+                base.display(),
+                store.display()
+            );
+            return Err(Refusal::new(RefusalKind::Rule, text)
+                .hint("'ebbtide pool check' says more")
+                .into());
+        }
         let time = Timestamp::try_from(base.modified).unwrap_or(Timestamp::UNIX_EPOCH);
-        let label = stores::label(base.size, time, 0);
+        let label = match seen.head {
+            Some(head) => head.label,
+            None => stores::label(base.size, time, 0),
+        };
         let mut steps = stores::make(&volume.files, &seen.cow, "create", label, self.chunk);
         steps.push(stores::place(&volume.files, "create"));
         steps.push(sync_dir(volume));
@@ -213,6 +242,19 @@ pub(in crate::pool) fn look_at_store(path: &Path) -> Result<StoreSeen> {
 /// Returns whether a file's name is that of a version which only an older one needs.
 pub(in crate::pool) fn is_bridge(name: &str) -> bool {
     name.contains(&format!(".aside-{}", seen::BRIDGE))
+}
+
+/// Refuses a version whose store the kernel has given up.
+fn not_lost(volume: &Volume, head: &seen::Head) -> Result<(), Refusal> {
+    if !head.is_lost {
+        return Ok(());
+    }
+    let text = format!(
+        "the current version of {} is lost: what it had is in a store that the kernel gave up, when a write to it failed",
+        volume.id
+    );
+    Err(Refusal::new(RefusalKind::Rule, text)
+        .hint("a commit makes what was written since the version; a backup can be imported then"))
 }
 
 /// Returns whether a use is that a volume is written to by its VM.

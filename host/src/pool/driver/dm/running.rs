@@ -5,6 +5,7 @@ use super::{
     devices::{Change, Table, whole},
     is_writing,
     name::Name,
+    not_lost,
     seen::{Head, read_head},
     uses::{self, How, Use},
     versions::By,
@@ -53,6 +54,7 @@ impl DmDriver {
         else {
             return Err(start::no_source(volume).into());
         };
+        not_lost(&source, &head)?;
         let (base, store) = (base.inode, store.inode);
         // A start that follows a cut begins anew.
         self.end_use(volume)?;

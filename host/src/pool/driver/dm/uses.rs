@@ -93,6 +93,9 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
     for used in uses {
         let real = store.real(&used.base);
         match (inode(store, &used.store)?, read_head(&store.real(&used.store))) {
+            (Some(_), Ok(head)) if head.is_lost => {
+                log::warn!("{} is a version that is lost", used.store.display());
+            }
             (Some(inode), Ok(head)) => {
                 let table = snapshot(&real, &store.real(&used.store), &head);
                 wanted.snapshots.insert(inode, table);
