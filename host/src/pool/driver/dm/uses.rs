@@ -111,6 +111,12 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
             wanted.origin = Some(Table::Origin { file: real, size });
         }
     }
+    // Without a version to keep, an origin has no chunk, and the kernel reckons with it all the same.
+    if let (Some(Table::Origin { file, size }), true) =
+        (&wanted.origin, wanted.snapshots.is_empty())
+    {
+        wanted.origin = Some(Table::File { file: file.clone(), size: *size });
+    }
     Ok(wanted)
 }
 
