@@ -27,7 +27,7 @@ enum Verdict {
 /// A check: what it looks at, and how.
 type Check = (&'static str, fn() -> Result<Verdict>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("format", format),
     ("machine paths", paths::check),
     ("scripts", scripts::check),
