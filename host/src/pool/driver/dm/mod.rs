@@ -161,8 +161,18 @@ impl DmDriver {
     }
 
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
-    /// have to go is open.
+    /// have to go is open. What writes is not mapped anew: after a crash of the host its name is there, and no VM.
     fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
+        let is_written = !self.found(|name| *name == Name::Origin(base))?.is_empty();
+        self.have(base, |used| but(used) || used.how == How::Writes && !is_written)
+    }
+
+    /// Has the devices over a base be what its uses want, so that it can be written to.
+    fn map_to_write(&self, base: Inode) -> Result<()> {
+        self.have(base, |_| false)
+    }
+
+    fn have(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
         let (gone, uses): (Vec<Use>, Vec<Use>) =
             uses(&*self.store, base)?.into_iter().partition(but);
         let before = wanted(&*self.store, base, &gone)?;

@@ -130,7 +130,7 @@ impl DmDriver {
         }
         steps.push(sync_dir(volume));
         self.steps(&steps)?;
-        self.reconcile(base.inode, |_| false)?;
+        self.map_to_write(base.inode)?;
         Ok(self.disk_of(volume, Name::Origin(base.inode), false, whole(base.size)))
     }
 
