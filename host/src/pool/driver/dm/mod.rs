@@ -186,7 +186,19 @@ impl DmDriver {
             _ => true,
         });
         let changes = reconcile(&wanted, &found).map_err(|Open(name)| self.open(&name))?;
-        self.change(&changes)
+        self.change(&changes).inspect_err(|_| self.let_go_on(base))
+    }
+
+    /// Lets what is written to a base go on, where a change that failed has left it held back: a VM waits for it.
+    fn let_go_on(&self, base: Inode) {
+        let origin = Name::Origin(base);
+        let is_held = |found: Vec<Found>| found.iter().any(|found| found.is_live && found.suspended);
+        let gone_on = self.found(|name| *name == origin).and_then(|found| {
+            if is_held(found) { self.change(&[Change::Resume(origin)]) } else { Ok(()) }
+        });
+        if let Err(error) = gone_on {
+            log::warn!("{error}; who writes to {origin} waits until the next command");
+        }
     }
 
     /// Returns the refusal of a device that has to go and is open.
