@@ -218,10 +218,15 @@ impl DmDriver {
         }
     }
 
-    /// Sees to it that the current version of a volume has a store; one that was only an image has none yet. Returns
-    /// what is there then.
+    /// Sees to it that the current version of a volume has its store: one that was only an image has none yet, and a cut
+    /// may have left an imported one without it, which must not be read by that of its predecessor. Returns what is there
+    /// then.
     fn with_store(&self, volume: &Volume) -> Result<Seen> {
-        let seen = self.look(volume)?;
+        let mut seen = self.look(volume)?;
+        if seen.is_half_imported() {
+            self.steps(&[stores::place(&volume.files, import::PURPOSE), sync_dir(volume)])?;
+            seen = self.look(volume)?;
+        }
         // Where nothing was written since, the base is the version, whatever became of the store.
         let is_written = seen.base.dirty.is_some() || seen.base.asides.contains(uses::REVERT);
         let is_lost = seen.head.is_some_and(|head| head.is_lost);
@@ -249,7 +254,10 @@ impl DmDriver {
         let mut steps = stores::make(&volume.files, &seen.cow, "create", label, self.chunk);
         steps.push(stores::place(&volume.files, "create"));
         steps.push(sync_dir(volume));
-        self.steps(&steps)?;
+        self.steps(&steps).inspect_err(|_| {
+            // Who begins to make it again removes it first.
+            let _ = self.store.remove(&volume.files.cow().aside("create"));
+        })?;
         self.look(volume)
     }
 }
@@ -445,7 +453,16 @@ impl Commit for DmDriver {
 
     fn import_copy(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
         let seen = self.look(volume)?;
-        let plan = import::copy(volume, &seen.base, file)?;
+        let mut plan = import::copy(volume, &seen.base, file)?;
+        let store = volume.files.cow().aside(import::PURPOSE);
+        if seen.cow.asides.contains(import::PURPOSE) {
+            if seen.is_half_imported() {
+                self.lock().and_then(|_lock| self.with_store(volume))?;
+            } else {
+                // Before its base: alone it would say that that is in place.
+                plan.steps.insert(0, Step::Remove(store));
+            }
+        }
         let copied = step::apply(&plan.steps, &*self.store, progress).and_then(|()| {
             let Some(found) = uses::stat(&*self.store, &volume.files.aside(import::PURPOSE))?
             else {
