@@ -314,7 +314,8 @@ impl Volumes for DmDriver {
             let text = format!("{} has no bytes: a device has some", volume.id);
             return Err(Refusal::new(RefusalKind::Invalid, text).into());
         }
-        self.steps(&create::plan(&whole, &seen.base)?.steps)?;
+        let plan = create::plan(&whole, &seen.base)?;
+        self.steps(&plan.steps).inspect_err(|_| self.undo_locked(volume))?;
         if volume.role == Role::Origin {
             self.with_store(&whole)?;
         }
@@ -397,14 +398,7 @@ impl Volumes for DmDriver {
             return Ok(Vec::new());
         }
         let _lock = self.lock()?;
-        let seen = self.look(volume)?;
-        if seen.base.asides.contains(uses::REVERT)
-            && let Some(base) = seen.base_inode()
-        {
-            self.reconcile(base, |used| used.how == How::Writes)?;
-        }
-        let plan = recover::plan(&self.planner(volume, &seen))?;
-        self.apply(volume, plan)
+        self.recover_locked(volume)
     }
 
     fn wait(&self, _volume: &Volume) -> Result<()> {
@@ -544,18 +538,38 @@ impl Commit for DmDriver {
             return Ok(resize::plan(volume, &seen.base, size).map(drop)?);
         }
         let plan = self.planner(volume, &seen).resize(size)?;
-        self.apply(volume, plan)
+        self.apply(volume, plan).inspect_err(|_| self.undo_locked(volume))
     }
 
     fn adopt_version(&self, from: &Volume, to: &Volume) -> Result<()> {
-        self.copy_to_volume(from, to)
+        self.copy_to_volume(from, to).inspect_err(|_| self.undo(to))
     }
 }
 
 impl DmDriver {
+    /// Finishes or undoes what a cut has left; the caller has the pool's devices locked.
+    fn recover_locked(&self, volume: &Volume) -> Result<Vec<String>> {
+        let seen = self.look(volume)?;
+        if seen.base.asides.contains(uses::REVERT)
+            && let Some(base) = seen.base_inode()
+        {
+            self.reconcile(base, |used| used.how == How::Writes)?;
+        }
+        let plan = recover::plan(&self.planner(volume, &seen))?;
+        self.apply(volume, plan)
+    }
+
     /// Removes what a failed change has left, as far as that is possible; the next command does the rest.
     fn undo(&self, volume: &Volume) {
-        if let Err(error) = self.recover(volume) {
+        match self.lock() {
+            Ok(_lock) => self.undo_locked(volume),
+            Err(error) => log::warn!("{error}; the next command undoes a change of {}", volume.id),
+        }
+    }
+
+    /// Like [`DmDriver::undo`], where the caller has the pool's devices locked.
+    fn undo_locked(&self, volume: &Volume) {
+        if let Err(error) = self.recover_locked(volume) {
             log::warn!("{error}; the next command removes what is left of {}", volume.id);
         }
     }

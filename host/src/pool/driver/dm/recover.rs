@@ -1,7 +1,7 @@
 //! What a cut has left half done. Pure.
 //!
 //! What is being made has a name that says so, and goes. Two changes go on or are undone otherwise: an import whose base
-//! is in place gets its store, and what a revert wrote is put back.
+//! is in place gets its store, and what a revert wrote or a discard drops is put back.
 
 use super::{
     plan::{Act, Plan},
@@ -29,7 +29,7 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let mut said = Vec::new();
     if seen.base.asides.contains(REVERT) {
         let mut plan = planner.discard(files.aside(REVERT))?.acts;
-        said.push(format!("a cut-off revert of {id} was undone"));
+        said.push(format!("what was written to {id} by a cut-off revert, or was being dropped, is gone"));
         plan.extend(asides(seen, |purpose| purpose != REVERT && purpose != "discard").map(
             |(is_store, purpose)| {
                 let files = if is_store { files.cow() } else { files.clone() };

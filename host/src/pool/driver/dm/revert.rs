@@ -44,7 +44,8 @@ impl DmDriver {
         self.steps(&[
             Step::Link { from: volume.files.clean(), to: mark.clone() },
             sync_dir(volume),
-        ])?;
+        ])
+        .inspect_err(|_| self.undo_locked(volume))?;
         let begun = self.map_to_write(base.inode);
         // Others start and stop meanwhile.
         drop(lock);
