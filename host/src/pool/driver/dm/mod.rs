@@ -192,7 +192,8 @@ impl DmDriver {
     /// Lets what is written to a base go on, where a change that failed has left it held back: a VM waits for it.
     fn let_go_on(&self, base: Inode) {
         let origin = Name::Origin(base);
-        let is_held = |found: Vec<Found>| found.iter().any(|found| found.is_live && found.suspended);
+        let is_held =
+            |found: Vec<Found>| found.iter().any(|found| found.is_live && found.suspended);
         let gone_on = self.found(|name| *name == origin).and_then(|found| {
             if is_held(found) { self.change(&[Change::Resume(origin)]) } else { Ok(()) }
         });

@@ -29,7 +29,9 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let mut said = Vec::new();
     if seen.base.asides.contains(REVERT) {
         let mut plan = planner.discard(files.aside(REVERT))?.acts;
-        said.push(format!("what was written to {id} by a cut-off revert, or was being dropped, is gone"));
+        said.push(format!(
+            "what was written to {id} by a cut-off revert, or was being dropped, is gone"
+        ));
         plan.extend(asides(seen, |purpose| purpose != REVERT && purpose != "discard").map(
             |(is_store, purpose)| {
                 let files = if is_store { files.cow() } else { files.clone() };
