@@ -33,6 +33,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// How much is written at once: not more than the smallest chunk.
+const PIECE: usize = 4096;
+
 /// The devices of a machine.
 #[derive(Debug)]
 pub(crate) struct Mapped {
@@ -145,7 +148,12 @@ fn copy(from: &File, to: &File) {
 
 impl Mapped {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("mapped-").tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Has the files of the devices in a directory below this one.
+    pub(crate) fn below(dir: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("mapped-").tempdir_in(dir).unwrap();
         Self { dir, devices: Mutex::default(), budget: AtomicI64::new(i64::MAX) }
     }
 
@@ -238,10 +246,12 @@ fn flush(devices: &mut BTreeMap<Name, Device>, name: Name, content: &File) {
     }
     let base = inode(&below);
     for part in data(content) {
-        for at in (part.start..part.end.min(size)).step_by(512) {
-            let (mut new, mut old) = ([0; 512], [0; 512]);
-            read(content, &mut new, at);
-            read(&below, &mut old, at);
+        for at in (part.start..part.end.min(size)).step_by(PIECE) {
+            let length = (size - at).min(PIECE as u64) as usize;
+            let (mut new, mut old) = ([0; PIECE], [0; PIECE]);
+            let (new, old) = (&mut new[..length], &mut old[..length]);
+            read(content, new, at);
+            read(&below, old, at);
             if new == old {
                 continue;
             }
@@ -253,7 +263,7 @@ fn flush(devices: &mut BTreeMap<Name, Device>, name: Name, content: &File) {
                     store.keep(at / store.header.chunk().0, &below);
                 }
             }
-            below.write_all_at(&new, at).unwrap();
+            below.write_all_at(new, at).unwrap();
         }
     }
 }

@@ -45,6 +45,10 @@ impl DmDriver {
                     log::debug!("{}: {second}", to.display());
                 }
             }
+            // The device may be there by now.
+            if let Err(second) = inode(&base).and_then(|base| self.reconcile(base, |_| false)) {
+                log::warn!("{second}; a device of {} may be left", volume.id);
+            }
             return Err(error);
         }
         Ok((id, name))

@@ -161,8 +161,18 @@ impl DmDriver {
     }
 
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
-    /// have to go is open.
+    /// have to go is open. What writes is not mapped anew: after a crash of the host its name is there, and no VM.
     fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
+        let is_written = !self.found(|name| *name == Name::Origin(base))?.is_empty();
+        self.have(base, |used| but(used) || used.how == How::Writes && !is_written)
+    }
+
+    /// Has the devices over a base be what its uses want, so that it can be written to.
+    fn map_to_write(&self, base: Inode) -> Result<()> {
+        self.have(base, |_| false)
+    }
+
+    fn have(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
         let (gone, uses): (Vec<Use>, Vec<Use>) =
             uses(&*self.store, base)?.into_iter().partition(but);
         let before = wanted(&*self.store, base, &gone)?;
@@ -176,7 +186,20 @@ impl DmDriver {
             _ => true,
         });
         let changes = reconcile(&wanted, &found).map_err(|Open(name)| self.open(&name))?;
-        self.change(&changes)
+        self.change(&changes).inspect_err(|_| self.let_go_on(base))
+    }
+
+    /// Lets what is written to a base go on, where a change that failed has left it held back: a VM waits for it.
+    fn let_go_on(&self, base: Inode) {
+        let origin = Name::Origin(base);
+        let is_held =
+            |found: Vec<Found>| found.iter().any(|found| found.is_live && found.suspended);
+        let gone_on = self.found(|name| *name == origin).and_then(|found| {
+            if is_held(found) { self.change(&[Change::Resume(origin)]) } else { Ok(()) }
+        });
+        if let Err(error) = gone_on {
+            log::warn!("{error}; who writes to {origin} waits until the next command");
+        }
     }
 
     /// Returns the refusal of a device that has to go and is open.
@@ -196,10 +219,15 @@ impl DmDriver {
         }
     }
 
-    /// Sees to it that the current version of a volume has a store; one that was only an image has none yet. Returns
-    /// what is there then.
+    /// Sees to it that the current version of a volume has its store: one that was only an image has none yet, and a cut
+    /// may have left an imported one without it, which must not be read by that of its predecessor. Returns what is there
+    /// then.
     fn with_store(&self, volume: &Volume) -> Result<Seen> {
-        let seen = self.look(volume)?;
+        let mut seen = self.look(volume)?;
+        if seen.is_half_imported() {
+            self.steps(&[stores::place(&volume.files, import::PURPOSE), sync_dir(volume)])?;
+            seen = self.look(volume)?;
+        }
         // Where nothing was written since, the base is the version, whatever became of the store.
         let is_written = seen.base.dirty.is_some() || seen.base.asides.contains(uses::REVERT);
         let is_lost = seen.head.is_some_and(|head| head.is_lost);
@@ -227,7 +255,10 @@ impl DmDriver {
         let mut steps = stores::make(&volume.files, &seen.cow, "create", label, self.chunk);
         steps.push(stores::place(&volume.files, "create"));
         steps.push(sync_dir(volume));
-        self.steps(&steps)?;
+        self.steps(&steps).inspect_err(|_| {
+            // Who begins to make it again removes it first.
+            let _ = self.store.remove(&volume.files.cow().aside("create"));
+        })?;
         self.look(volume)
     }
 }
@@ -284,7 +315,8 @@ impl Volumes for DmDriver {
             let text = format!("{} has no bytes: a device has some", volume.id);
             return Err(Refusal::new(RefusalKind::Invalid, text).into());
         }
-        self.steps(&create::plan(&whole, &seen.base)?.steps)?;
+        let plan = create::plan(&whole, &seen.base)?;
+        self.steps(&plan.steps).inspect_err(|_| self.undo_locked(volume))?;
         if volume.role == Role::Origin {
             self.with_store(&whole)?;
         }
@@ -367,14 +399,7 @@ impl Volumes for DmDriver {
             return Ok(Vec::new());
         }
         let _lock = self.lock()?;
-        let seen = self.look(volume)?;
-        if seen.base.asides.contains(uses::REVERT)
-            && let Some(base) = seen.base_inode()
-        {
-            self.reconcile(base, |used| used.how == How::Writes)?;
-        }
-        let plan = recover::plan(&self.planner(volume, &seen))?;
-        self.apply(volume, plan)
+        self.recover_locked(volume)
     }
 
     fn wait(&self, _volume: &Volume) -> Result<()> {
@@ -423,7 +448,16 @@ impl Commit for DmDriver {
 
     fn import_copy(&self, volume: &Volume, file: &Path, progress: &mut dyn Progress) -> Result<()> {
         let seen = self.look(volume)?;
-        let plan = import::copy(volume, &seen.base, file)?;
+        let mut plan = import::copy(volume, &seen.base, file)?;
+        let store = volume.files.cow().aside(import::PURPOSE);
+        if seen.cow.asides.contains(import::PURPOSE) {
+            if seen.is_half_imported() {
+                self.lock().and_then(|_lock| self.with_store(volume))?;
+            } else {
+                // Before its base: alone it would say that that is in place.
+                plan.steps.insert(0, Step::Remove(store));
+            }
+        }
         let copied = step::apply(&plan.steps, &*self.store, progress).and_then(|()| {
             let Some(found) = uses::stat(&*self.store, &volume.files.aside(import::PURPOSE))?
             else {
@@ -505,18 +539,38 @@ impl Commit for DmDriver {
             return Ok(resize::plan(volume, &seen.base, size).map(drop)?);
         }
         let plan = self.planner(volume, &seen).resize(size)?;
-        self.apply(volume, plan)
+        self.apply(volume, plan).inspect_err(|_| self.undo_locked(volume))
     }
 
     fn adopt_version(&self, from: &Volume, to: &Volume) -> Result<()> {
-        self.copy_to_volume(from, to)
+        self.copy_to_volume(from, to).inspect_err(|_| self.undo(to))
     }
 }
 
 impl DmDriver {
+    /// Finishes or undoes what a cut has left; the caller has the pool's devices locked.
+    fn recover_locked(&self, volume: &Volume) -> Result<Vec<String>> {
+        let seen = self.look(volume)?;
+        if seen.base.asides.contains(uses::REVERT)
+            && let Some(base) = seen.base_inode()
+        {
+            self.reconcile(base, |used| used.how == How::Writes)?;
+        }
+        let plan = recover::plan(&self.planner(volume, &seen))?;
+        self.apply(volume, plan)
+    }
+
     /// Removes what a failed change has left, as far as that is possible; the next command does the rest.
     fn undo(&self, volume: &Volume) {
-        if let Err(error) = self.recover(volume) {
+        match self.lock() {
+            Ok(_lock) => self.undo_locked(volume),
+            Err(error) => log::warn!("{error}; the next command undoes a change of {}", volume.id),
+        }
+    }
+
+    /// Like [`DmDriver::undo`], where the caller has the pool's devices locked.
+    fn undo_locked(&self, volume: &Volume) {
+        if let Err(error) = self.recover_locked(volume) {
             log::warn!("{error}; the next command removes what is left of {}", volume.id);
         }
     }

@@ -1,7 +1,7 @@
 //! What a cut has left half done. Pure.
 //!
 //! What is being made has a name that says so, and goes. Two changes go on or are undone otherwise: an import whose base
-//! is in place gets its store, and what a revert wrote is put back.
+//! is in place gets its store, and what a revert wrote or a discard drops is put back.
 
 use super::{
     plan::{Act, Plan},
@@ -29,7 +29,9 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let mut said = Vec::new();
     if seen.base.asides.contains(REVERT) {
         let mut plan = planner.discard(files.aside(REVERT))?.acts;
-        said.push(format!("a cut-off revert of {id} was undone"));
+        said.push(format!(
+            "what was written to {id} by a cut-off revert, or was being dropped, is gone"
+        ));
         plan.extend(asides(seen, |purpose| purpose != REVERT && purpose != "discard").map(
             |(is_store, purpose)| {
                 let files = if is_store { files.cow() } else { files.clone() };
@@ -39,8 +41,7 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
         return Ok(Plan { acts: plan, afterwards: stores::free(volume, seen), outcome: said });
     }
     let mut steps = Vec::new();
-    let is_imported =
-        seen.cow.asides.contains(import::PURPOSE) && !seen.base.asides.contains(import::PURPOSE);
+    let is_imported = seen.is_half_imported();
     if is_imported {
         steps.push(stores::place(files, import::PURPOSE));
         said.push(format!("an import into {id} was finished"));
@@ -76,10 +77,11 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     Ok(Plan { acts, afterwards: stores::free(volume, seen), outcome: said })
 }
 
-/// Returns what was being made, and whether it is a store.
+/// Returns what was being made, and whether it is a store: stores first, for one of an import without its base says that
+/// the base is in place.
 fn asides(seen: &Seen, which: impl Fn(&str) -> bool) -> impl Iterator<Item = (bool, &str)> {
     let base = seen.base.asides.iter().map(|purpose| (false, purpose.as_str()));
     let cow = seen.cow.asides.iter().map(|purpose| (true, purpose.as_str()));
     let is_kept = |purpose: &str| prune::is_pruned(purpose) || purpose.starts_with(BRIDGE);
-    base.chain(cow).filter(move |(_, purpose)| !is_kept(purpose) && which(purpose))
+    cow.chain(base).filter(move |(_, purpose)| !is_kept(purpose) && which(purpose))
 }

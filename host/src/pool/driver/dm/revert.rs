@@ -44,8 +44,9 @@ impl DmDriver {
         self.steps(&[
             Step::Link { from: volume.files.clean(), to: mark.clone() },
             sync_dir(volume),
-        ])?;
-        let begun = self.reconcile(base.inode, |_| false);
+        ])
+        .inspect_err(|_| self.undo_locked(volume))?;
+        let begun = self.map_to_write(base.inode);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {

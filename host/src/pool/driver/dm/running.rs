@@ -1,13 +1,13 @@
 //! From start to stop. The pool's devices are locked while files and devices change together.
 
 use super::{
-    Access, Disk, DmDriver, Ending, Given, Outcome, Volume, Volumes as _,
+    Access, Commit as _, Disk, DmDriver, Ending, Given, Outcome, Volume, Volumes as _,
     devices::{Change, Table, whole},
     is_writing,
     name::Name,
     not_lost,
     seen::{Head, read_head},
-    uses::{self, How, Use},
+    uses::{self, How, REVERT, Use},
     versions::By,
 };
 use crate::{
@@ -118,9 +118,10 @@ impl DmDriver {
     pub(super) fn start_kept(&self, volume: &Volume) -> Result<Disk> {
         if self.look(volume)?.base.clean.is_none() {
             let source = self.source(volume)?;
-            self.copy_to_volume(&source, volume)?;
+            self.adopt_version(&source, volume)?;
         }
         let _lock = self.lock()?;
+        self.finish_discard(volume)?;
         let seen = self.with_store(volume)?;
         let Some(base) = seen.base.clean else { return Err(no_version(volume).into()) };
         let mut steps = Vec::new();
@@ -130,13 +131,16 @@ impl DmDriver {
         }
         steps.push(sync_dir(volume));
         self.steps(&steps)?;
-        self.reconcile(base.inode, |_| false)?;
+        self.map_to_write(base.inode)?;
         Ok(self.disk_of(volume, Name::Origin(base.inode), false, whole(base.size)))
     }
 
     pub(super) fn end_kept(&self, volume: &Volume, ending: Ending) -> Result<Outcome> {
         if let Some(base) = self.look(volume)?.base_inode() {
             self.reconcile(base, |used| is_writing(used, volume))?;
+        }
+        if self.finish_discard(volume)? {
+            return Ok(Outcome::Discarded);
         }
         // What the kernel wrote to the store is in it now.
         let seen = self.look(volume)?;
@@ -145,8 +149,8 @@ impl DmDriver {
             return self.apply(volume, planner.unwritten(Outcome::Unchanged));
         }
         let mark = volume.files.dirty();
-        match ending {
-            Ending::Keep => Ok(Outcome::Kept),
+        let ended = match ending {
+            Ending::Keep => return Ok(Outcome::Kept),
             Ending::Discard => {
                 let plan = planner.discard(mark)?;
                 self.apply(volume, plan).map(|()| Outcome::Discarded)
@@ -157,7 +161,18 @@ impl DmDriver {
                     planner.commit(&By { mark, purpose: "commit", retention, same_as: 0 })?;
                 self.apply(volume, plan)
             }
+        };
+        ended.inspect_err(|_| self.undo_locked(volume))
+    }
+
+    /// Puts the rest of what is dropped back where that was begun. Returns whether it was.
+    fn finish_discard(&self, volume: &Volume) -> Result<bool> {
+        let seen = self.look(volume)?;
+        let is_begun = seen.base.asides.contains(REVERT);
+        if is_begun {
+            self.recover_locked(volume)?;
         }
+        Ok(is_begun)
     }
 
     /// Returns what a start gives, or has given.

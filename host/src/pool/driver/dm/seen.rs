@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     pool::{
         driver::Volume,
-        protocol,
+        protocol::{self, import::PURPOSE},
         store::{Inode, Stat, Store},
     },
     volume::{FileKind, Files, Revision},
@@ -108,6 +108,11 @@ impl Seen {
     /// Returns whether a VM has written since the current version was made, or was given more room.
     pub(super) fn is_written(&self) -> bool {
         self.head.is_some_and(|head| head.is_written) || self.is_longer()
+    }
+
+    /// Returns whether a cut has left the base of an import in place, and its store aside.
+    pub(super) fn is_half_imported(&self) -> bool {
+        self.cow.asides.contains(PURPOSE) && !self.base.asides.contains(PURPOSE)
     }
 
     /// Returns whether the base has more than the current version.

@@ -2,7 +2,7 @@
 //!
 //! A VM uses a version while it has a second name of its store, `root-snap.img`, beside one of its base; so does whoever
 //! exports one, with the export's name. A volume is written to while its base has a second name, `root-dirty.img` for a
-//! VM and `root.img.aside-revert` for a revert.
+//! VM and `root.img.aside-revert` for a revert, and for what is being put back.
 
 use super::{
     devices::{Table, whole},
@@ -20,7 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is called while a revert writes.
+/// What a base is put aside for while a revert writes to it, and while what was written is put back: what it has is
+/// nothing to go on from.
 pub(super) const REVERT: &str = "revert";
 
 /// A use of a base.

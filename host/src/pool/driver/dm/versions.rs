@@ -3,7 +3,7 @@
 //! | changes | before the rename of the store | after it |
 //! |---|---|---|
 //! | commit | base and store are the old version | base is the new one, what the store had is kept as the old one |
-//! | discard | the same, with any part of the store merged into the base | base is the old version, the store is empty |
+//! | discard | base and store are the old version, with any part of the store merged into the base | base is the old version, the store is empty |
 //! | resize | base may be longer than its version | the version is as long |
 //!
 //! An import has a base of its own; the rename of that one is the moment, and a store that lies aside says that it is to
@@ -13,6 +13,7 @@ use super::{
     plan::{Act, Plan},
     seen::{Seen, What},
     stores,
+    uses::REVERT,
 };
 use crate::{
     error::{Refusal, RefusalKind},
@@ -82,7 +83,10 @@ impl Planner<'_> {
     }
 
     /// Plans that the base is the current version again: what the store has is put back. `mark` is the name that says that
-    /// it is written to, `time` and content stay those of the version.
+    /// it is written to; time and content stay those of the version.
+    ///
+    /// What is put back in part has a content that nobody wrote. So the mark becomes one from which no VM goes on before
+    /// anything is put back, and recovery finishes it. What needs room comes before that.
     ///
     /// # Errors
     /// There is no version.
@@ -93,23 +97,27 @@ impl Planner<'_> {
         };
         let (base, store, size) =
             (volume.files.clean(), volume.files.cow().clean(), head.label.device);
-        let mut acts = vec![
-            // The kernel's own writes to it, before what they undo is written over.
-            Act::File(Step::SyncFile(store.clone())),
-            Act::Merge { store, base: base.clone(), size },
-        ];
+        let mut begin = stores::make(&volume.files, &seen.cow, "discard", head.label, self.chunk);
+        // The kernel's own writes to it, before what they undo is written over.
+        begin.push(Step::SyncFile(store.clone()));
+        let begun = volume.files.aside(REVERT);
+        if mark != begun {
+            begin.push(Step::Rename { from: mark, to: begun.clone() });
+            begin.push(sync_dir(volume));
+        }
+        let mut acts: Vec<Act> = begin.into_iter().map(Act::File).collect();
+        acts.push(Act::Merge { store, base: base.clone(), size });
         if seen.is_longer() {
             acts.push(Act::Shorten { path: base.clone(), size });
         }
         let leftover = seen.cow.leftover(&volume.retention);
         let mut steps = vec![Step::SyncFile(base)];
-        steps.extend(stores::make(&volume.files, &seen.cow, "discard", head.label, self.chunk));
         steps.extend(leftover.map(|revision| {
             Step::Remove(volume.files.cow().path(&crate::volume::FileKind::Revision(revision)))
         }));
         steps.extend([
             stores::place(&volume.files, "discard"),
-            Step::Remove(mark),
+            Step::Remove(begun),
             sync_dir(volume),
         ]);
         acts.extend(steps.into_iter().map(Act::File));
