@@ -38,7 +38,7 @@ impl DmDriver {
             .try_for_each(|(from, to)| {
                 self.steps(&[Step::Link { from: from.to_path_buf(), to: to.clone() }])
             })
-            .and_then(|()| self.reconcile(inode(&base)?, |_| false));
+            .and_then(|()| self.reconcile(inode(&base)?, volume, |_| false));
         if let Err(error) = made {
             for (_, to) in &links {
                 if let Err(second) = self.store.remove(to) {

@@ -135,6 +135,10 @@ impl DmDriver {
         self.devices.found(&which).map_err(Error::doing("list the mapped devices"))
     }
 
+    fn find(&self, name: &Name) -> Result<Option<Found>> {
+        self.devices.find(name).map_err(Error::doing(format!("look at {name}")))
+    }
+
     fn change(&self, changes: &[Change]) -> Result<()> {
         for change in changes {
             log::info!("{change}");
@@ -144,10 +148,12 @@ impl DmDriver {
     }
 
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
-    /// have to go is open.
-    fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
-        let uses: Vec<Use> =
-            uses(&*self.store, base)?.into_iter().filter(|used| !but(used)).collect();
+    /// have to go is open. The volume is one of those that use it.
+    fn reconcile(&self, base: Inode, volume: &Volume, but: impl Fn(&Use) -> bool) -> Result<()> {
+        let mut near = vec![volume.files.dir.as_path()];
+        near.extend(volume.source.as_ref().map(|source| source.dir.as_path()));
+        let mut uses = uses(&*self.store, base, &near)?;
+        uses.retain(|used| !but(used));
         let wanted = wanted(&*self.store, base, &uses)?;
         let found = self.found(|name| name.base() == Some(base))?;
         let changes = reconcile(&wanted, &found).map_err(|Open(name)| self.open(&name))?;
@@ -164,7 +170,7 @@ impl DmDriver {
 
     /// Removes a device that no other is over, if it is there.
     fn unmap(&self, name: Name) -> Result<()> {
-        match self.found(|found| *found == name)?.first() {
+        match self.find(&name)? {
             None => Ok(()),
             Some(found) if found.opened > 0 => Err(self.open(&name).into()),
             Some(_) => self.change(&[Change::Remove(name)]),
@@ -288,7 +294,7 @@ impl Volumes for DmDriver {
         if seen.base.asides.contains(uses::REVERT)
             && let Some(base) = seen.base_inode()
         {
-            self.reconcile(base, |used| used.how == How::Writes)?;
+            self.reconcile(base, volume, |used| used.how == How::Writes)?;
         }
         let plan = recover::plan(&self.given(volume, &seen))?;
         self.apply(volume, plan)
@@ -311,7 +317,7 @@ impl Volumes for DmDriver {
         // The plan of the base refuses what is exported, so it comes first.
         let base = remove::plan(volume, &seen.base)?;
         if let Some(inode) = seen.base_inode() {
-            self.reconcile(inode, |used| is_writing(used, volume))?;
+            self.reconcile(inode, volume, |used| is_writing(used, volume))?;
         }
         self.steps(&remove::plan(&seen::cow_of(volume), &seen.cow)?.steps)?;
         self.steps(&base.steps)
@@ -393,7 +399,7 @@ impl Commit for DmDriver {
             let kind = FileKind::Export(id);
             let is_it =
                 |used: &Use| used.files == volume.files && used.how == How::Reads(kind.clone());
-            self.reconcile(base, is_it)?;
+            self.reconcile(base, volume, is_it)?;
         }
         let store = volume.files.used().path(&FileKind::Export(id));
         if uses::stat(&*self.store, &store)?.is_some() {
@@ -413,7 +419,7 @@ impl Commit for DmDriver {
         if running {
             self.steps(&resize::running(volume, &seen.base, size)?.steps)?;
             return match seen.base_inode() {
-                Some(base) => self.reconcile(base, |_| false),
+                Some(base) => self.reconcile(base, volume, |_| false),
                 None => Ok(()),
             };
         }

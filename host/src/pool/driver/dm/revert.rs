@@ -45,7 +45,7 @@ impl DmDriver {
             Step::Link { from: volume.files.clean(), to: mark.clone() },
             sync_dir(volume),
         ])?;
-        let begun = self.reconcile(base.inode, |_| false);
+        let begun = self.reconcile(base.inode, volume, |_| false);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {
@@ -54,7 +54,7 @@ impl DmDriver {
         });
         let placed = written.and_then(|()| {
             let _lock = self.lock()?;
-            self.reconcile(base.inode, |used| used.how == How::Writes)?;
+            self.reconcile(base.inode, volume, |used| used.how == How::Writes)?;
             let seen = self.look(volume)?;
             let retention = volume.retention.at_least(1);
             let by = By { mark, purpose: "revert-store", retention, same_as };
