@@ -46,7 +46,7 @@ impl DmDriver {
             sync_dir(volume),
         ])
         .inspect_err(|_| self.undo_locked(volume))?;
-        let begun = self.map_to_write(base.inode);
+        let begun = self.map_to_write(base.inode, volume);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {
@@ -55,7 +55,7 @@ impl DmDriver {
         });
         let placed = written.and_then(|()| {
             let _lock = self.lock()?;
-            self.reconcile(base.inode, |used| used.how == How::Writes)?;
+            self.reconcile(base.inode, volume, |used| used.how == How::Writes)?;
             let seen = self.look(volume)?;
             let retention = volume.retention.at_least(1);
             let by = By { mark, purpose: "revert-store", retention, same_as };
