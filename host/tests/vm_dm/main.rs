@@ -5,5 +5,14 @@
 #[macro_use]
 #[path = "../contract/mod.rs"]
 mod contract;
+mod busy;
+mod content;
+mod faults;
+mod host;
+mod isolation;
 mod keeps_contract;
+mod layers;
 mod machine;
+mod mapped;
+mod one_loop;
+mod orders;
