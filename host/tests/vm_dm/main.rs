@@ -16,3 +16,4 @@ mod machine;
 mod mapped;
 mod one_loop;
 mod orders;
+mod renames;

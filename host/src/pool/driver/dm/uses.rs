@@ -51,13 +51,26 @@ pub(super) enum How {
 /// A directory cannot be read.
 pub(super) fn uses(store: &dyn Store, of: Inode) -> Result<Vec<Use>> {
     let mut found = Vec::new();
+    for dir in directories(store)? {
+        for file in names(store, &dir)? {
+            let Some((volume, kind)) = file.to_str().and_then(read_name) else { continue };
+            found.extend(of_file(store, &Files::new(&dir, volume), kind, of)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the directories of VMs. A link to one is none: nobody ends what would be used there.
+fn directories(store: &dyn Store) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for kind in [VmKind::Template, VmKind::AppVm] {
         let above = Path::new(kind.directory());
         for name in names(store, above)? {
             let dir = above.join(name);
-            for file in names(store, &dir)? {
-                let Some((volume, kind)) = file.to_str().and_then(read_name) else { continue };
-                found.extend(of_file(store, &Files::new(&dir, volume), kind, of)?);
+            let stat = store.stat(&dir);
+            let stat = stat.map_err(Error::doing(format!("look at {}", dir.display())))?;
+            if stat.is_some_and(|stat| stat.kind == Kind::Directory) {
+                found.push(dir);
             }
         }
     }
