@@ -7,6 +7,7 @@
 mod contract;
 mod busy;
 mod content;
+mod crash;
 mod faults;
 mod host;
 mod isolation;

@@ -146,12 +146,29 @@ impl DmDriver {
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
     /// have to go is open.
     fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
-        let uses: Vec<Use> =
-            uses(&*self.store, base)?.into_iter().filter(|used| !but(used)).collect();
+        let found = self.found_over(base)?;
+        self.change(&self.changes_for(base, &found, |used| !but(used) && used.goes_on(&found))?)
+    }
+
+    /// Has the devices over a base be what its uses want, and what is begun now.
+    fn reconcile_for(&self, base: Inode, now: impl Fn(&Use) -> bool) -> Result<()> {
+        let found = self.found_over(base)?;
+        self.change(&self.changes_for(base, &found, |used| now(used) || used.goes_on(&found))?)
+    }
+
+    fn found_over(&self, base: Inode) -> Result<Vec<Found>> {
+        self.found(|name| name.base() == Some(base))
+    }
+
+    fn changes_for(
+        &self,
+        base: Inode,
+        found: &[Found],
+        of: impl Fn(&Use) -> bool,
+    ) -> Result<Vec<Change>> {
+        let uses: Vec<Use> = uses(&*self.store, base)?.into_iter().filter(of).collect();
         let wanted = wanted(&*self.store, base, &uses)?;
-        let found = self.found(|name| name.base() == Some(base))?;
-        let changes = reconcile(&wanted, &found).map_err(|Open(name)| self.open(&name))?;
-        self.change(&changes)
+        Ok(reconcile(&wanted, found).map_err(|Open(name)| self.open(&name))?)
     }
 
     /// Returns the refusal of a device that has to go and is open.

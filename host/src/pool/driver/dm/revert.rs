@@ -45,7 +45,7 @@ impl DmDriver {
             Step::Link { from: volume.files.clean(), to: mark.clone() },
             sync_dir(volume),
         ])?;
-        let begun = self.reconcile(base.inode, |_| false);
+        let begun = self.reconcile_for(base.inode, |used| used.how == How::Writes);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {

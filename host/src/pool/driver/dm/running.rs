@@ -128,7 +128,7 @@ impl DmDriver {
         }
         steps.push(sync_dir(volume));
         self.steps(&steps)?;
-        self.reconcile(base.inode, |_| false)?;
+        self.reconcile_for(base.inode, |used| used.how == How::Writes)?;
         Ok(self.disk_of(volume, Name::Origin(base.inode), false, whole(base.size)))
     }
 

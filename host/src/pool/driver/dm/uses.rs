@@ -5,7 +5,8 @@
 //! VM and `root.img.aside-revert` for a revert.
 
 use super::{
-    devices::{Table, whole},
+    devices::{Found, Table, whole},
+    name::Name,
     reconcile::Wanted,
     seen::{Head, read_head},
 };
@@ -43,6 +44,20 @@ pub(super) enum How {
     Writes,
     /// A version is read, under this name.
     Reads(FileKind),
+}
+
+impl Use {
+    /// Returns whether more than its names is left of it, when these are the devices over its base.
+    ///
+    /// Where a base is written to and nothing is mapped for that, the host was started anew since: the next start of that
+    /// VM maps it, and nobody else does, who would leave it behind.
+    pub(super) fn goes_on(&self, found: &[Found]) -> bool {
+        let mut found = found.iter();
+        match &self.how {
+            How::Writes => found.any(|device| matches!(device.name, Name::Origin(_))),
+            How::Reads(_) => true,
+        }
+    }
 }
 
 /// Returns the uses of a base.
