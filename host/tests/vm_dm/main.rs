@@ -9,6 +9,7 @@ mod busy;
 mod content;
 mod crash;
 mod faults;
+mod half_ended;
 mod host;
 mod isolation;
 mod keeps_contract;

@@ -160,6 +160,18 @@ impl DmDriver {
         self.found(|name| name.base() == Some(base))
     }
 
+    /// Ends a use: its name of the store goes as soon as nothing is in the way, and the device after that. A version that
+    /// was unmapped while a VM writes lacks what was written since, so nothing may have it mapped again.
+    fn end_using(&self, base: Inode, store: &Path, is_it: impl Fn(&Use) -> bool) -> Result<()> {
+        let found = self.found_over(base)?;
+        let changes =
+            self.changes_for(base, &found, |used| !is_it(used) && used.goes_on(&found))?;
+        if uses::stat(&*self.store, store)?.is_some() {
+            self.steps(&[Step::Remove(store.into())])?;
+        }
+        self.change(&changes)
+    }
+
     fn changes_for(
         &self,
         base: Inode,
@@ -408,13 +420,9 @@ impl Commit for DmDriver {
         let base = volume.files.path(&FileKind::Export(id));
         if let Some(base) = uses::inode(&*self.store, &base)? {
             let kind = FileKind::Export(id);
-            let is_it =
-                |used: &Use| used.files == volume.files && used.how == How::Reads(kind.clone());
-            self.reconcile(base, is_it)?;
-        }
-        let store = volume.files.used().path(&FileKind::Export(id));
-        if uses::stat(&*self.store, &store)?.is_some() {
-            self.steps(&[Step::Remove(store)])?;
+            self.end_using(base, &volume.files.used().path(&kind), |used| {
+                used.files == volume.files && used.how == How::Reads(kind.clone())
+            })?;
         }
         self.steps(&plan.steps)
     }

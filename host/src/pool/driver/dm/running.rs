@@ -6,7 +6,7 @@ use super::{
     is_writing,
     name::Name,
     seen::{Head, read_head},
-    uses::{self, How, Use},
+    uses::{self, How},
     versions::By,
 };
 use crate::{
@@ -86,7 +86,7 @@ impl DmDriver {
         Ok(self.disk_of(volume, Name::Copy(inode), false, size))
     }
 
-    /// Ends the use of a version. The devices go first: as long as the names are there, somebody comes who ends it.
+    /// Ends the use of a version. The name of the base goes last: as long as that is there, somebody comes who ends it.
     pub(super) fn end_use(&self, volume: &Volume) -> Result<Outcome> {
         let files = &volume.files;
         let (clean, used, dirty) = (files.clean(), files.used().clean(), files.dirty());
@@ -95,16 +95,12 @@ impl DmDriver {
             self.unmap(Name::Copy(inode))?;
             steps.push(Step::Remove(dirty));
         }
-        let is_used = uses::inode(&*self.store, &used)?.is_some();
         if let Some(base) = uses::inode(&*self.store, &clean)? {
-            if is_used {
-                let is_it =
-                    |used: &Use| used.files == *files && used.how == How::Reads(FileKind::Clean);
-                self.reconcile(base, is_it)?;
-                steps.push(Step::Remove(used));
-            }
+            self.end_using(base, &used, |used| {
+                used.files == *files && used.how == How::Reads(FileKind::Clean)
+            })?;
             steps.push(Step::Remove(clean));
-        } else if is_used {
+        } else if uses::inode(&*self.store, &used)?.is_some() {
             steps.push(Step::Remove(used));
         }
         self.steps(&steps)?;
