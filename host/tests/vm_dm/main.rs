@@ -7,6 +7,7 @@
 mod contract;
 mod busy;
 mod content;
+mod copies;
 mod crash;
 mod faults;
 mod half_ended;

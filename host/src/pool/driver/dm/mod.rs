@@ -20,6 +20,7 @@ pub mod name;
 #[cfg(not(feature = "dm"))]
 mod none;
 mod plan;
+mod reading;
 pub mod reconcile;
 mod recover;
 mod revert;
@@ -309,10 +310,11 @@ impl Volumes for DmDriver {
     }
 
     fn recover(&self, volume: &Volume) -> Result<Vec<String>> {
-        if !volume.role.is_kept() {
-            return Ok(Vec::new());
-        }
         let _lock = self.lock()?;
+        let mut said = self.end_dead_copies(volume, &self.look(volume)?)?;
+        if !volume.role.is_kept() {
+            return Ok(said);
+        }
         let seen = self.look(volume)?;
         if seen.base.asides.contains(uses::REVERT)
             && let Some(base) = seen.base_inode()
@@ -320,7 +322,8 @@ impl Volumes for DmDriver {
             self.reconcile(base, |used| used.how == How::Writes)?;
         }
         let plan = recover::plan(&self.given(volume, &seen))?;
-        self.apply(volume, plan)
+        said.extend(self.apply(volume, plan)?);
+        Ok(said)
     }
 
     fn wait(&self, _volume: &Volume) -> Result<()> {
@@ -330,6 +333,7 @@ impl Volumes for DmDriver {
 
     fn remove(&self, volume: &Volume) -> Result<()> {
         let _lock = self.lock()?;
+        self.refuse_copied(volume, &self.look(volume)?)?;
         if !volume.role.is_kept() {
             return match volume.role {
                 Role::Volatile => self.end_volatile(volume).map(drop),
@@ -395,7 +399,7 @@ impl Commit for DmDriver {
     }
 
     fn export(&self, volume: &Volume) -> Result<(Uuid, PathBuf)> {
-        let (id, name) = self.begin_reading(volume)?;
+        let (id, name) = self.begin_export(volume)?;
         Ok((id, self.devices.path(&name)))
     }
 
@@ -416,15 +420,12 @@ impl Commit for DmDriver {
     fn export_end(&self, volume: &Volume, id: Uuid) -> Result<()> {
         let _lock = self.lock()?;
         let seen = self.look(volume)?;
-        let plan = export::end(volume, &seen.base, id)?;
-        let base = volume.files.path(&FileKind::Export(id));
-        if let Some(base) = uses::inode(&*self.store, &base)? {
-            let kind = FileKind::Export(id);
-            self.end_using(base, &volume.files.used().path(&kind), |used| {
-                used.files == volume.files && used.how == How::Reads(kind.clone())
-            })?;
+        export::end(volume, &seen.base, id)?;
+        let kind = FileKind::Export(id);
+        if let Some(base) = uses::inode(&*self.store, &volume.files.path(&kind))? {
+            self.end_reading(volume, base, &kind)?;
         }
-        self.steps(&plan.steps)
+        self.steps(&[sync_dir(volume)])
     }
 
     fn resize(&self, volume: &Volume, size: Bytes, running: bool) -> Result<()> {

@@ -1,12 +1,13 @@
 //! Who uses which base and which version of it: told by the names of files alone.
 //!
-//! A VM uses a version while it has a second name of its store, `root-snap.img`, beside one of its base; so does whoever
-//! exports one, with the export's name. A volume is written to while its base has a second name, `root-dirty.img` for a
+//! A VM uses a version while it has a second name of its store, `root-snap.img`, beside one of its base; so do whoever
+//! exports one, with the export's name, and a copy, `root.img.aside-read-…`. A volume is written to while its base has a second name, `root-dirty.img` for a
 //! VM and `root.img.aside-revert` for a revert.
 
 use super::{
     devices::{Found, Table, whole},
     name::Name,
+    reading::is_copy,
     reconcile::Wanted,
     seen::{Head, read_head},
 };
@@ -35,6 +36,8 @@ pub(super) struct Use {
     pub(super) base: PathBuf,
     /// The store of the version that is used, or that is to be kept from being written over.
     pub(super) store: PathBuf,
+    /// Which file that is.
+    pub(super) inode: Option<Inode>,
 }
 
 /// What a use is.
@@ -50,11 +53,15 @@ impl Use {
     /// Returns whether more than its names is left of it, when these are the devices over its base.
     ///
     /// Where a base is written to and nothing is mapped for that, the host was started anew since: the next start of that
-    /// VM maps it, and nobody else does, who would leave it behind.
+    /// VM maps it, and nobody else does, who would leave it behind. A copy has its device open.
     pub(super) fn goes_on(&self, found: &[Found]) -> bool {
         let mut found = found.iter();
         match &self.how {
             How::Writes => found.any(|device| matches!(device.name, Name::Origin(_))),
+            How::Reads(FileKind::Aside(_)) => found.any(|device| {
+                device.opened > 0
+                    && matches!(device.name, Name::Snapshot { store, .. } if Some(store) == self.inode)
+            }),
             How::Reads(_) => true,
         }
     }
@@ -99,16 +106,21 @@ fn of_file(store: &dyn Store, files: &Files, kind: FileKind, of: Inode) -> Resul
     if is_write && files.used_by().is_none() {
         let base = files.path(&kind);
         let is_ours = is_of(&base)?;
-        let store = files.cow().clean();
-        let files = files.clone();
-        return Ok(is_ours.then(|| Use { files, how: How::Writes, base, store }));
+        let of = files.cow().clean();
+        let (files, inode) = (files.clone(), inode(store, &of)?);
+        return Ok(is_ours.then_some(Use { files, how: How::Writes, base, store: of, inode }));
     }
-    let is_read = matches!(kind, FileKind::Clean | FileKind::Export(_));
+    let is_read = match &kind {
+        FileKind::Clean | FileKind::Export(_) => true,
+        FileKind::Aside(purpose) => is_copy(purpose),
+        _ => false,
+    };
     let Some(volume) = files.used_by().filter(|_| is_read) else { return Ok(None) };
     let base = volume.path(&kind);
     let is_ours = is_of(&base)?;
-    let store = files.path(&kind);
-    Ok(is_ours.then(|| Use { files: volume, how: How::Reads(kind), base, store }))
+    let of = files.path(&kind);
+    let inode = inode(store, &of)?;
+    Ok(is_ours.then_some(Use { files: volume, how: How::Reads(kind), base, store: of, inode }))
 }
 
 /// Returns the devices that these uses of a base want. A version whose store cannot be read is told in the log: its
@@ -120,7 +132,7 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
     let mut wanted = Wanted { base, origin: None, snapshots: Default::default() };
     for used in uses {
         let real = store.real(&used.base);
-        match (inode(store, &used.store)?, read_head(&store.real(&used.store))) {
+        match (used.inode, read_head(&store.real(&used.store))) {
             (Some(inode), Ok(head)) => {
                 let table = snapshot(&real, &store.real(&used.store), &head);
                 wanted.snapshots.insert(inode, table);
