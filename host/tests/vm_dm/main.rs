@@ -20,3 +20,4 @@ mod mapped;
 mod one_loop;
 mod orders;
 mod renames;
+mod stress;
