@@ -7,6 +7,7 @@
 //! root-cow.img.7@2026-11-20T10:00:00Z    version 7: what it had and the one after it has not
 //! root.img.7@2026-11-20T10:00:00Z    version 7, whole: the base until another one was imported
 //! root-snap.img                      in a VM that uses a version: another name of its store, beside one of its base
+//! root.img.aside-read-…              a version that is being copied, beside its root-snap.img.aside-read-…
 //! ….aside-PURPOSE                    being made, or no longer needed
 //! ```
 
