@@ -111,7 +111,7 @@ fn contract_in_the_guest() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-fn keeps_the_contract(kind: &str) -> Result<()> {
+fn keeps_the_contract(kind: &'static str) -> Result<()> {
     let machine = require!(Machine::start(kind, 512));
     let name = "keeps_contract::contract_in_the_guest";
     println!("{}", machine.test(name, &[])?);

@@ -20,11 +20,12 @@ pub(crate) fn here() -> Option<PathBuf> {
 pub(crate) struct Machine {
     vm: UmlVm,
     folder: TempDir,
+    kind: &'static str,
 }
 
 impl Machine {
     /// Boots one with an empty file system of `mib` MiB, `ext4`, `xfs` or `btrfs`.
-    pub(crate) fn start(kind: &str, mib: u64) -> Result<Self> {
+    pub(crate) fn start(kind: &'static str, mib: u64) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("vm-dm-").tempdir().map_err(io)?;
         let disk = folder.path().join("disk");
         fs::File::create_new(&disk).and_then(|file| file.set_len(mib << 20)).map_err(io)?;
@@ -32,9 +33,20 @@ impl Machine {
         mkfs.arg("-q").arg(&disk);
         let made = mkfs.output().map_err(io)?;
         assert!(made.status.success(), "{mkfs:?}: {}", String::from_utf8_lossy(&made.stderr));
+        Self::boot(folder, kind)
+    }
+
+    fn boot(folder: TempDir, kind: &'static str) -> Result<Self> {
+        let disk = folder.path().join("disk");
         let vm = Self::uml(folder.path()).disk(&disk).memory(Size::mib(768)).start()?;
         vm.run(&format!("mkdir /run/disk && mount -t {kind} /dev/ubda /run/disk"))?;
-        Ok(Self { vm, folder })
+        Ok(Self { vm, folder, kind })
+    }
+
+    /// Pulls the plug, and boots again with what was written to the disk by then.
+    pub(crate) fn pull_the_plug(self) -> Result<Self> {
+        self.vm.pull_the_plug();
+        Self::boot(self.folder, self.kind)
     }
 
     /// Returns the description of a machine with device-mapper.
@@ -54,15 +66,33 @@ impl Machine {
 
     /// Runs a test of this program in the guest, with these settings.
     pub(crate) fn test(&self, name: &str, settings: &[(&str, &str)]) -> Result<String> {
-        let program = env::current_exe().map_err(io)?;
-        let settings: Vec<String> =
-            settings.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
-        let line = format!(
-            "cd /run && {HERE}=/run/disk {} {} --exact {name} --nocapture --test-threads=1 2>&1",
-            settings.join(" "),
-            program.display()
-        );
-        self.vm.run(&line)
+        self.vm.run(&line(name, settings)?)
+    }
+
+    /// Begins a test of this program in the guest, which goes on while the guest does.
+    pub(crate) fn begin(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let line = line(name, settings)?;
+        let ended = "echo $? > /run/status; : > /run/ended";
+        self.run(&format!("mkfifo /run/ended; ({line}; {ended}) > /run/said < /dev/null &"))
+            .map(drop)
+    }
+
+    /// Waits for the test that was begun, in turns that are shorter than a command may take.
+    pub(crate) fn finish(&self) -> Result<String> {
+        while self.run("timeout 20 cat /run/ended || echo no")? == "no" {}
+        self.run("cat /run/said; exit $(cat /run/status)")
+    }
+
+    /// Runs tests of this program one after the other, until one fails: it leaves devices to the next.
+    pub(crate) fn tests(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            match self.test(name, &[]) {
+                Ok(said) => println!("{said}"),
+                Err(Error::Command { output, .. }) => panic!("{name}: {output}"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Ends it. What the guest's kernel complained of is a failure.
@@ -78,6 +108,25 @@ impl Machine {
     }
 }
 
+/// Returns the shell's line that runs a test of this program.
+fn line(name: &str, settings: &[(&str, &str)]) -> Result<String> {
+    let program = env::current_exe().map_err(io)?;
+    let settings: Vec<String> =
+        settings.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+    Ok(format!(
+        "cd /run && {HERE}=/run/disk {} {} --exact {name} --nocapture --test-threads=1 2>&1",
+        settings.join(" "),
+        program.display()
+    ))
+}
+
+/// Runs tests of this program in a machine, and ends it.
+pub(crate) fn on_one(machine: Machine, names: &[&str]) -> Result<()> {
+    machine.tests(names)?;
+    machine.end()
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn io(error: std::io::Error) -> Error {
     Error::Description(error.to_string())
 }

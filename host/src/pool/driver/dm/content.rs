@@ -1,80 +1,25 @@
 //! A version as content: read through its device, which somebody may write below.
 
-use super::{DmDriver, Volume, chain::chain, name::Name, not_lost, plan::merge, uses};
+use super::{DmDriver, Volume, chain::chain, plan::merge, reading::Copying, uses};
 use crate::{
     cow::{Cow, Disk},
     error::{Error, Refusal, RefusalKind, Result},
     file::{all_data, sparse, united, whole},
     pool::{
-        driver::Commit as _,
-        protocol::{no_version, revert::no_revision, sync_dir},
+        protocol::{revert::no_revision, sync_dir},
         step::Step,
         store::{Progress, Unseen},
     },
-    volume::{FileKind, Revision},
+    volume::Revision,
 };
 use ebbtide_format::units::Bytes;
 use std::{
     fs::File,
     io::{Seek as _, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
 };
-use uuid::Uuid;
 
 impl DmDriver {
-    /// Uses the current version of a volume under a new export's name, until that is ended.
-    pub(super) fn begin_reading(&self, volume: &Volume) -> Result<(Uuid, Name)> {
-        let _lock = self.lock()?;
-        let (base, store) = self.current(volume)?;
-        let id = Uuid::new_v4();
-        let kind = FileKind::Export(id);
-        let links = [(&base, volume.files.path(&kind)), (&store, volume.files.used().path(&kind))];
-        let inode = |path: &Path| {
-            Ok::<_, Error>(uses::inode(&*self.store, path)?.ok_or_else(|| no_version(volume))?)
-        };
-        let name = Name::Snapshot { base: inode(&base)?, store: inode(&store)? };
-        let made = links
-            .iter()
-            .try_for_each(|(from, to)| {
-                self.steps(&[Step::Link { from: from.to_path_buf(), to: to.clone() }])
-            })
-            .and_then(|()| self.reconcile(inode(&base)?, volume, |_| false));
-        if let Err(error) = made {
-            for (_, to) in &links {
-                if let Err(second) = self.store.remove(to) {
-                    log::debug!("{}: {second}", to.display());
-                }
-            }
-            // The device may be there by now.
-            if let Err(second) =
-                inode(&base).and_then(|base| self.reconcile(base, volume, |_| false))
-            {
-                log::warn!("{second}; a device of {} may be left", volume.id);
-            }
-            return Err(error);
-        }
-        Ok((id, name))
-    }
-
-    /// Returns base and store of the current version: that which a VM uses, its own, or the source's.
-    fn current(&self, volume: &Volume) -> Result<(PathBuf, PathBuf)> {
-        if volume.role == crate::volume::Role::Volatile {
-            let text = format!("{} cannot be exported: it is empty at every start", volume.id);
-            return Err(Refusal::new(RefusalKind::Rule, text).into());
-        }
-        let files = &volume.files;
-        if uses::stat(&*self.store, &files.used().clean())?.is_some() {
-            return Ok((files.clean(), files.used().clean()));
-        }
-        let is_own = uses::stat(&*self.store, &files.clean())?.is_some();
-        let of =
-            if is_own || volume.source.is_none() { volume.clone() } else { self.source(volume)? };
-        if let Some(head) = self.with_store(&of)?.head {
-            not_lost(&of, &head)?;
-        }
-        Ok((of.files.clean(), of.files.cow().clean()))
-    }
-
     /// Makes a file with the content of a version.
     pub(super) fn copy_version(
         &self,
@@ -85,10 +30,10 @@ impl DmDriver {
     ) -> Result<()> {
         let doing = format!("copy {} to {}", volume.id, file.display());
         log::info!("{doing}");
-        let (id, current) = self.begin_reading(volume)?;
-        let made = whole::make(file, |to| self.fill(volume, of, (id, &current), to, progress));
+        let copy = self.begin_copy(volume, of)?;
+        let made = whole::make(file, |to| self.fill(volume, &copy, to, progress));
         let made = made.map_err(|ended| ended.named(doing));
-        made.and(self.export_end(volume, id))
+        made.and(self.end_copy(volume, copy))
     }
 
     /// Returns a file without a name, beside the volume, with the content of a version.
@@ -97,68 +42,72 @@ impl DmDriver {
         log::info!("{doing}");
         let to = tempfile::tempfile_in(self.store.real(&volume.files.dir));
         let to = to.map_err(Error::doing(&doing))?;
-        let (id, current) = self.begin_reading(volume)?;
-        let made = self.fill(volume, of, (id, &current), &to, &mut Unseen);
+        let copy = self.begin_copy(volume, of)?;
+        let made = self.fill(volume, &copy, &to, &mut Unseen);
         let made = made.map_err(|ended| ended.named(doing));
-        made.and(self.export_end(volume, id)).map(|()| to)
+        made.and(self.end_copy(volume, copy)).map(|()| to)
+    }
+
+    /// Opens what an older version is made of. Whoever calls has the devices locked: a commit takes parts away.
+    pub(super) fn parts(&self, volume: &Volume, of: Option<Revision>) -> Result<Parts> {
+        let Some(of) = of else { return Ok(Parts::default()) };
+        let seen = self.look(volume)?;
+        let found = chain(&seen.kept(&volume.files), of).filter(|_| seen.revision(of).is_some());
+        let chain = found.ok_or_else(|| no_revision(volume, &seen.revisions(), of))?;
+        let open = |path: &Path| {
+            File::open(path).map_err(Error::doing(format!("open {}", path.display())))
+        };
+        let deltas = chain.deltas.iter().map(|delta| Cow::open(&self.store.real(delta)));
+        Ok(Parts {
+            base: chain.base.map(|base| open(&self.store.real(&base))).transpose()?,
+            deltas: deltas.collect::<Result<_>>()?,
+            size: seen.heads.get(&of).map(|head| head.label.device),
+        })
     }
 
     /// Fills an empty file with a version: that which is current now, and what older ones had over it.
     fn fill(
         &self,
         volume: &Volume,
-        of: Option<Revision>,
-        (id, current): (Uuid, &Name),
+        copy: &Copying,
         to: &File,
         progress: &mut dyn Progress,
     ) -> Result<(), Ended> {
-        let seen = self.look(volume)?;
-        let parts = match of {
-            None => None,
-            Some(of) => {
-                let kept = seen.kept(&volume.files);
-                let found = chain(&kept, of).filter(|_| seen.revision(of).is_some());
-                Some(found.ok_or_else(|| Error::from(no_revision(volume, &seen.revisions(), of)))?)
-            }
-        };
-        match parts.as_ref().and_then(|parts| parts.base.as_ref()) {
-            Some(base) => sparse::copy(&File::open(self.store.real(base))?, to, progress)?,
-            None => self.copy_current(volume, id, current, to, progress)?,
+        let Parts { base, deltas, size } = &copy.parts;
+        match base {
+            Some(base) => sparse::copy(base, to, progress)?,
+            None => self.copy_current(volume, copy, to, progress)?,
         }
-        let Some((parts, of)) = parts.zip(of) else { return Ok(()) };
         let real = self.store.real(&volume.files.clean());
-        for delta in &parts.deltas {
+        for delta in deltas {
             let to = Disk::of(&real, to.try_clone()?)?;
-            merge(&self.store.real(delta), &to, progress)?;
+            merge(delta, &to, progress)?;
         }
-        if let Some(head) = seen.heads.get(&of) {
-            to.set_len(head.label.device.0)?;
+        if let Some(size) = size {
+            to.set_len(size.0)?;
         }
         Ok(())
     }
 
-    /// Fills an empty file with the version that is read under this export's name, by way of its device.
+    /// Fills an empty file with the version that is copied, by way of its device.
     ///
     /// What is neither data of the base nor in the store is zeros. The store is looked at last: whatever takes data away
     /// from the base was kept in it before.
     fn copy_current(
         &self,
         volume: &Volume,
-        id: Uuid,
-        current: &Name,
+        Copying { kind, from, .. }: &Copying,
         to: &File,
         progress: &mut dyn Progress,
     ) -> Result<(), Ended> {
-        let kind = FileKind::Export(id);
-        let base = File::open(self.store.real(&volume.files.path(&kind)))?;
-        let from = File::open(self.devices.path(current))?;
-        let size = (&from).seek(SeekFrom::End(0))?;
+        let base = File::open(self.store.real(&volume.files.path(kind)))?;
+        let size = (&*from).seek(SeekFrom::End(0))?;
         let mut parts = all_data(&base, size)?;
-        let cow = Cow::open(&self.store.real(&volume.files.used().path(&kind)))?;
+        let cow = Cow::open(&self.store.real(&volume.files.used().path(kind)))?;
         for run in cow.runs(Bytes(size))? {
             parts.push(run?.range());
         }
-        Ok(sparse::copy_parts(&from, to, &united(parts), progress)?)
+        Ok(sparse::copy_parts(from, to, &united(parts), progress)?)
     }
 
     /// Gives a new volume the content of the current version of another one. Content that is written over in place cannot
@@ -178,12 +127,12 @@ impl DmDriver {
         self.steps(&steps)?;
         let doing = format!("copy {} to {}", from.id, aside.display());
         log::info!("{doing}");
-        let (id, name) = self.begin_reading(from)?;
+        let copy = self.begin_copy(from, None)?;
         let file = File::options().write(true).open(self.store.real(&aside));
         let made = file
             .map_err(Ended::from)
-            .and_then(|file| self.copy_current(from, id, &name, &file, &mut Unseen));
-        made.map_err(|ended| ended.named(doing)).and(self.export_end(from, id))?;
+            .and_then(|file| self.copy_current(from, &copy, &file, &mut Unseen));
+        made.map_err(|ended| ended.named(doing)).and(self.end_copy(from, copy))?;
         self.steps(&[
             Step::SyncFile(aside.clone()),
             Step::Rename { from: aside, to: to.files.clean() },
@@ -192,6 +141,17 @@ impl DmDriver {
         let _lock = self.lock()?;
         self.with_store(to).map(drop)
     }
+}
+
+/// What an older version is made of, open: whoever takes a part away takes its name away. Nothing for the current one.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// The whole version to begin with; `None` for the current one.
+    base: Option<File>,
+    /// What is put over it, in this order.
+    deltas: Vec<Cow>,
+    /// How large it is then.
+    size: Option<Bytes>,
 }
 
 /// Why no file was made.

@@ -55,7 +55,7 @@ pub(super) fn apply(acts: &[Act], store: &dyn Store, progress: &mut dyn Progress
                 log::info!("{act}");
                 let mut base = open_to_write(&store.real(base))?;
                 base.size = *size;
-                merge(&store.real(from), &base, progress)?;
+                merge(&Cow::open(&store.real(from))?, &base, progress)?;
             }
             Act::Shorten { path, size } => {
                 log::info!("{act}");
@@ -71,8 +71,7 @@ pub(super) fn apply(acts: &[Act], store: &dyn Store, progress: &mut dyn Progress
 ///
 /// # Errors
 /// The store is damaged, or the kernel has given it up; nothing is written then.
-pub(super) fn merge(store: &Path, to: &Disk, progress: &mut dyn Progress) -> Result<()> {
-    let cow = Cow::open(store)?;
+pub(super) fn merge(cow: &Cow, to: &Disk, progress: &mut dyn Progress) -> Result<()> {
     // All exceptions are looked at before the first is written.
     let mut whole = Bytes(0);
     for run in cow.runs(to.size)? {

@@ -5,6 +5,7 @@
 
 use super::{
     plan::{Act, Plan},
+    reading::is_copy,
     seen::{BRIDGE, Seen},
     stores,
     uses::REVERT,
@@ -82,6 +83,8 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
 fn asides(seen: &Seen, which: impl Fn(&str) -> bool) -> impl Iterator<Item = (bool, &str)> {
     let base = seen.base.asides.iter().map(|purpose| (false, purpose.as_str()));
     let cow = seen.cow.asides.iter().map(|purpose| (true, purpose.as_str()));
-    let is_kept = |purpose: &str| prune::is_pruned(purpose) || purpose.starts_with(BRIDGE);
+    let is_kept = |purpose: &str| {
+        prune::is_pruned(purpose) || purpose.starts_with(BRIDGE) || is_copy(purpose)
+    };
     cow.chain(base).filter(move |(_, purpose)| !is_kept(purpose) && which(purpose))
 }

@@ -9,6 +9,7 @@ use super::{
     uses::{How, REVERT},
 };
 use crate::{
+    cow::Cow,
     error::{Error, Result},
     file::{all_data, united},
     pool::{
@@ -75,7 +76,7 @@ impl DmDriver {
             write_all(&of, &now, &disk.file, size.0).map_err(writing())?;
         }
         for delta in &chain.deltas {
-            merge(&self.store.real(delta), &disk, &mut Unseen)?;
+            merge(&Cow::open(&self.store.real(delta))?, &disk, &mut Unseen)?;
         }
         let parts = all_data(&now, disk.size.0).map_err(writing())?;
         let behind = parts.into_iter().filter(|part| part.end > size.0);

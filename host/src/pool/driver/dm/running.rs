@@ -7,7 +7,7 @@ use super::{
     name::Name,
     not_lost,
     seen::{Head, read_head},
-    uses::{self, How, REVERT, Use},
+    uses::{self, REVERT},
     versions::By,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl DmDriver {
         Ok(self.disk_of(volume, Name::Copy(inode), false, size))
     }
 
-    /// Ends the use of a version. The devices go first: as long as the names are there, somebody comes who ends it.
+    /// Ends the use of a version. The name of the base goes last: as long as that is there, somebody comes who ends it.
     pub(super) fn end_use(&self, volume: &Volume) -> Result<Outcome> {
         let files = &volume.files;
         let (clean, used, dirty) = (files.clean(), files.used().clean(), files.dirty());
@@ -99,36 +99,14 @@ impl DmDriver {
             self.unmap(Name::Copy(inode))?;
             steps.push(Step::Remove(dirty));
         }
-        let version = uses::stat(&*self.store, &used)?;
-        let is_used = version.is_some();
         if let Some(base) = uses::inode(&*self.store, &clean)? {
-            if let Some(version) = version {
-                let is_it =
-                    |used: &Use| used.files == *files && used.how == How::Reads(FileKind::Clean);
-                let name = Name::Snapshot { base, store: version.inode };
-                let stays = uses::is_used_beside(&*self.store, files, version)?;
-                if !(stays && self.is_settled(base, name)?) {
-                    self.reconcile(base, volume, is_it)?;
-                }
-                steps.push(Step::Remove(used));
-            }
+            self.end_using(base, volume, &FileKind::Clean)?;
             steps.push(Step::Remove(clean));
-        } else if is_used {
+        } else if uses::inode(&*self.store, &used)?.is_some() {
             steps.push(Step::Remove(used));
         }
         self.steps(&steps)?;
         Ok(Outcome::Forgotten)
-    }
-
-    /// Returns whether a version is there and what writes to its base is not held back, as whoever was killed in the
-    /// middle of a change would leave it: one user more or less, of many, changes no device then. This takes the same
-    /// time whatever else there is.
-    fn is_settled(&self, base: Inode, version: Name) -> Result<bool> {
-        let origin = self.find(&Name::Origin(base))?;
-        if origin.is_some_and(|origin| !origin.is_live || origin.suspended) {
-            return Ok(false);
-        }
-        Ok(self.find(&version)?.is_some_and(|version| version.is_live && !version.suspended))
     }
 
     /// What a VM writes goes to the base, and what that had goes to the store. That it is written to is durable before it

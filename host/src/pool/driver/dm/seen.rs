@@ -7,6 +7,7 @@
 //! root-cow.img.7@2026-11-20T10:00:00Z    version 7: what it had and the one after it has not
 //! root.img.7@2026-11-20T10:00:00Z    version 7, whole: the base until another one was imported
 //! root-snap.img                      in a VM that uses a version: another name of its store, beside one of its base
+//! root.img.aside-read-…              a version that is being copied, beside its root-snap.img.aside-read-…
 //! ….aside-PURPOSE                    being made, or no longer needed
 //! ```
 
@@ -102,12 +103,13 @@ impl Seen {
     /// Returns the size of the current version.
     pub(super) fn size(&self) -> Option<Bytes> {
         let base = self.base.clean?;
-        Some(self.head.map_or(base.size, |head| head.label.device))
+        let head = self.head.filter(|head| !head.is_lost);
+        Some(head.map_or(base.size, |head| head.label.device))
     }
 
     /// Returns whether a VM has written since the current version was made, or was given more room.
     pub(super) fn is_written(&self) -> bool {
-        self.head.is_some_and(|head| head.is_written) || self.is_longer()
+        self.head.is_some_and(|head| head.is_written || head.is_lost) || self.is_longer()
     }
 
     /// Returns whether a cut has left the base of an import in place, and its store aside.
@@ -118,7 +120,7 @@ impl Seen {
     /// Returns whether the base has more than the current version.
     pub(super) fn is_longer(&self) -> bool {
         match (self.base.clean, self.head) {
-            (Some(base), Some(head)) => base.size > head.label.device,
+            (Some(base), Some(head)) => !head.is_lost && base.size > head.label.device,
             _ => false,
         }
     }
@@ -192,11 +194,14 @@ pub(super) fn read_head(path: &Path) -> Result<Head> {
     let broken = |problem: String| Error::Unreadable { path: path.into(), problem };
     let seen = exception_store::Seen::parse(&head[..read])
         .map_err(|problem| broken(problem.to_string()))?;
-    let label = Label::parse(&head[..read])
-        .ok_or_else(|| broken("it has no label of ours: it was not made by this driver".into()))?;
     let exception_store::Seen::Header { valid, chunk, .. } = seen else {
         return Err(broken("it is empty".into()));
     };
+    // The kernel writes the whole chunk when it gives a store up.
+    let unlabelled = Label { device: Bytes(0), seconds: 0, nanoseconds: 0, same_as: 0 };
+    let label = Label::parse(&head[..read])
+        .or((valid == 0).then_some(unlabelled))
+        .ok_or_else(|| broken("it has no label of ours: it was not made by this driver".into()))?;
     let bytes = Bytes(u64::from(chunk) * 512);
     let chunk = Chunk::from_bytes(bytes)
         .ok_or_else(|| broken(format!("its chunks have {bytes}: no store of ours has such")))?;

@@ -1,11 +1,13 @@
 //! Who uses which base and which version of it: told by the names of files alone.
 //!
-//! A VM uses a version while it has a second name of its store, `root-snap.img`, beside one of its base; so does whoever
-//! exports one, with the export's name. A volume is written to while its base has a second name, `root-dirty.img` for a
-//! VM and `root.img.aside-revert` for a revert, and for what is being put back.
+//! A VM uses a version while it has a second name of its store, `root-snap.img`, beside one of its base; so do whoever
+//! exports one, with the export's name, and a copy, `root.img.aside-read-…`. A volume is written to while its base has a
+//! second name, `root-dirty.img` for a VM and `root.img.aside-revert` for a revert, and for what is being put back.
 
 use super::{
-    devices::{Table, whole},
+    devices::{Found, Table, whole},
+    name::Name,
+    reading::is_copy,
     reconcile::Wanted,
     seen::{Head, read_head},
 };
@@ -39,6 +41,8 @@ pub(super) struct Use {
     pub(super) base: PathBuf,
     /// The store of the version that is used, or that is to be kept from being written over.
     pub(super) store: PathBuf,
+    /// Which file that is.
+    pub(super) inode: Option<Inode>,
 }
 
 /// What a use is.
@@ -48,6 +52,24 @@ pub(super) enum How {
     Writes,
     /// A version is read, under this name.
     Reads(FileKind),
+}
+
+impl Use {
+    /// Returns whether more than its names is left of it, when these are the devices over its base.
+    ///
+    /// Where a base is written to and nothing is mapped for that, the host was started anew since: the next start of that
+    /// VM maps it, and nobody else does, who would leave it behind. A copy has its device open.
+    pub(super) fn goes_on(&self, found: &[Found]) -> bool {
+        let mut found = found.iter();
+        match &self.how {
+            How::Writes => found.any(|device| matches!(device.name, Name::Origin(_))),
+            How::Reads(FileKind::Aside(_)) => found.any(|device| {
+                device.opened > 0
+                    && matches!(device.name, Name::Snapshot { store, .. } if Some(store) == self.inode)
+            }),
+            How::Reads(_) => true,
+        }
+    }
 }
 
 /// Returns the uses of a base, by its names in the directories of VMs; those that are `near` are looked at first. The
@@ -90,11 +112,19 @@ pub(super) fn is_used_beside(store: &dyn Store, files: &Files, version: Stat) ->
     Ok(false)
 }
 
+/// Returns the directories of VMs. A link to one is none: nobody ends what would be used there.
 fn directories(store: &dyn Store) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for kind in [VmKind::Template, VmKind::AppVm] {
         let above = Path::new(kind.directory());
-        all.extend(names(store, above)?.into_iter().map(|name| above.join(name)));
+        for name in names(store, above)? {
+            let dir = above.join(name);
+            let found = store.stat(&dir);
+            let found = found.map_err(Error::doing(format!("look at {}", dir.display())))?;
+            if found.is_some_and(|found| found.kind == Kind::Directory) {
+                all.push(dir);
+            }
+        }
     }
     Ok(all)
 }
@@ -135,17 +165,20 @@ fn is_of_stores(files: &Files) -> bool {
 
 /// Returns the use that a name of a base tells of.
 fn told(store: &dyn Store, files: &Files, kind: FileKind) -> Result<Option<Use>> {
-    let base = files.path(&kind);
+    let (base, files) = (files.path(&kind), files.clone());
     if kind == FileKind::Dirty || kind == FileKind::Aside(REVERT.into()) {
-        let store = files.cow().clean();
-        return Ok(Some(Use { files: files.clone(), how: How::Writes, base, store }));
+        let of = files.cow().clean();
+        let inode = inode(store, &of)?;
+        return Ok(Some(Use { files, how: How::Writes, base, store: of, inode }));
     }
-    if !matches!(kind, FileKind::Clean | FileKind::Export(_)) {
-        return Ok(None);
-    }
-    let path = files.used().path(&kind);
-    let is_used = stat(store, &path)?.is_some();
-    Ok(is_used.then(|| Use { files: files.clone(), how: How::Reads(kind), base, store: path }))
+    let is_read = match &kind {
+        FileKind::Clean | FileKind::Export(_) => true,
+        FileKind::Aside(purpose) => is_copy(purpose),
+        _ => false,
+    };
+    let of = files.used().path(&kind);
+    let inode = if is_read { inode(store, &of)? } else { None };
+    Ok(inode.map(|_| Use { files, how: How::Reads(kind), base, store: of, inode }))
 }
 
 /// Returns the devices that these uses of a base want. A version whose store cannot be read is told in the log: its
@@ -157,7 +190,7 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
     let mut wanted = Wanted { base, origin: None, snapshots: Default::default() };
     for used in uses {
         let real = store.real(&used.base);
-        let version = inode(store, &used.store)?;
+        let version = used.inode;
         // Many use the same one, which says the same to all of them.
         if version.is_none_or(|version| !wanted.snapshots.contains_key(&version)) {
             match (version, read_head(&store.real(&used.store))) {
