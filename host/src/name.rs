@@ -65,8 +65,7 @@ impl FromStr for VolumeName {
         // A volume's name is the beginning of file names that are told apart by what follows.
         if text.contains([':', '@', '.']) || OF_FILES.iter().any(|end| text.ends_with(end)) {
             let text = format!(
-                "{text:?} is no name of a volume: `:`, `@`, `.`, and {} at its end, are for files of volumes",
-                OF_FILES.map(|end| format!("`{end}`")).join(", ")
+                "{text:?} is no name of a volume: `:`, `@`, `.`, and `-dirty`, `-precache`, `-cow` or `-snap` at its end, are for files of volumes"
             );
             return Err(Refusal::new(RefusalKind::Invalid, text));
         }

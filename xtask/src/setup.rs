@@ -9,7 +9,7 @@ use crate::process;
 /// A system package, how to see that it is there, and what for.
 struct Need {
     package: &'static str,
-    /// A command, or a file when it has a slash in it.
+    /// A command, or a file when it has a slash in it; a star stands for the rest of a directory's name.
     proof: &'static str,
     why: &'static str,
 }
@@ -68,6 +68,8 @@ const NEEDS: &[Need] = &[
     need("libc-bin", "ldd", "finds the libraries of what goes into the stage images"),
     need("g++", "g++", "builds libFuzzer"),
     need("mandoc", "mandoc", "checks the manual"),
+    need("libdevmapper-dev", "/usr/include/libdevmapper.h", "device-mapper for the host's program"),
+    need("libclang-dev", "/usr/lib/llvm-*/lib/libclang.so", "reads its headers"),
 ];
 
 /// Runs the verb.
@@ -103,6 +105,13 @@ fn missing(is_here: impl Fn(&str) -> bool) -> Vec<&'static Need> {
 }
 
 fn is_here(proof: &str) -> bool {
+    if let Some((before, after)) = proof.split_once('*') {
+        let (above, start) = before.rsplit_once('/').unwrap_or(("", before));
+        let dirs = std::fs::read_dir(above).into_iter().flatten().flatten();
+        return dirs
+            .filter(|dir| dir.file_name().to_string_lossy().starts_with(start))
+            .any(|dir| dir.path().join(after.trim_start_matches('/')).exists());
+    }
     if proof.contains('/') {
         return Path::new(proof).exists();
     }
@@ -118,6 +127,23 @@ fn is_static(program: &Path) -> bool {
 }
 
 fn install(missing: &[&Need]) -> Result<()> {
+    install_once(missing)?;
+    // What was here of another release may have gone with what came: QEMU's tools with its emulator.
+    let gone = self::missing(is_here);
+    let was_here = |need: &&&Need| !missing.iter().any(|other| other.package == need.package);
+    if !gone.is_empty() && gone.iter().all(|need| was_here(&need)) {
+        install_once(&gone)?;
+    }
+    match self::missing(is_here)[..] {
+        [] => Ok(()),
+        ref still => Err(Failure::new(format!(
+            "installed, and yet there is no\n{}is PATH right?",
+            listed(still)
+        ))),
+    }
+}
+
+fn install_once(missing: &[&Need]) -> Result<()> {
     if process::find("apt-get").is_none() {
         return Err(Failure::new(format!(
             "this is no Debian, so install by hand:\n{}",
@@ -135,14 +161,7 @@ fn install(missing: &[&Need]) -> Result<()> {
         "--yes",
         "--no-install-recommends",
     ]);
-    process::run(command.args(missing.iter().map(|need| need.package)))?;
-    match self::missing(is_here)[..] {
-        [] => Ok(()),
-        ref still => Err(Failure::new(format!(
-            "installed, and yet there is no\n{}is PATH right?",
-            listed(still)
-        ))),
-    }
+    process::run(command.args(missing.iter().map(|need| need.package)))
 }
 
 fn listed(needs: &[&Need]) -> String {
@@ -187,6 +206,7 @@ mod tests {
     fn proof_by_file_and_by_command() {
         assert!(is_here("/proc/self/exe") && !is_here("/proc/self/no-such-file"));
         assert!(is_here("sh") && !is_here("no-such-command"));
+        assert!(is_here("/pro*/self/exe") && !is_here("/pro*/self/no-such-file"));
     }
 
     #[test]

@@ -239,7 +239,7 @@ mod tests {
                 let head = format!(".It Cm {} {}", group.get_name(), verb.get_name());
                 let line = page.lines().find(|line| {
                     line.split(" Ar ").next().is_some_and(|name| {
-                        name.split(" Oo ").next() == Some(&head)
+                        name.split(" Oo").next() == Some(&head)
                             || name.split(" Fl ").next() == Some(&head)
                     })
                 });

@@ -27,7 +27,7 @@ enum Verdict {
 /// A check: what it looks at, and how.
 type Check = (&'static str, fn() -> Result<Verdict>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("format", format),
     ("machine paths", paths::check),
     ("scripts", scripts::check),
@@ -37,6 +37,7 @@ const CHECKS: [Check; 10] = [
     ("clippy", clippy),
     ("documentation", documentation),
     ("ebbtide-format without std", without_std),
+    ("host without device-mapper", without_dm),
     ("fuzz targets", fuzz_targets),
 ];
 
@@ -103,6 +104,12 @@ fn documentation() -> Result<Verdict> {
 fn without_std() -> Result<Verdict> {
     let check = ["check", "--quiet", "--package", "ebbtide-format", "--no-default-features"];
     run(workspace::cargo().args(check))
+}
+
+/// Who packages it may leave out what needs libdevmapper.
+fn without_dm() -> Result<Verdict> {
+    let clippy = ["clippy", "--quiet", "--package", "ebbtide", "--no-default-features"];
+    run(workspace::cargo().args(clippy).args(["--lib", "--bins", "--", "-D", "warnings"]))
 }
 
 /// Newer versions of udev read rules without loading them.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Item, What, pages, papers};
 use crate::failure::{Context, Result};
-use crate::process;
+use crate::{process, workspace};
 
 /// The manual page of the program.
 pub(super) const PAGE: &str = "ebbtide.1";
@@ -47,6 +47,9 @@ pub(super) fn items(binary: &Path, completions: &Completions) -> Result<Vec<Item
         what: What::File { from: completions.file(shell), mode: 0o644 },
         to: to.into(),
     }));
+    let script = workspace::root().join("host/xen/block-ebbtide");
+    let script = What::File { from: script, mode: 0o755 };
+    items.push(Item { what: script, to: "etc/xen/scripts/block-ebbtide".into() });
     items.extend(pages(|name| name == PAGE)?);
     items.extend(papers("usr/share/doc/ebbtide")?);
     Ok(items)

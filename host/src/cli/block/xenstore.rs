@@ -113,20 +113,17 @@ impl Backend {
     }
 }
 
-/// Reads the line of a domain in `xl list -v`: its state has an `s` once it has shut down, and then the column
-/// `Reason-Code` says why, by the numbers of Xen's public/sched.h.
+/// Reads the line of a domain in `xl list -v`: the fourth letter of its state is an `s` once it has shut down, and then the
+/// column `Reason-Code` says why, by the numbers of Xen's public/sched.h.
 fn left(text: &str) -> Left {
     let mut lines = text.lines();
     let Some(header) = lines.next() else { return Left::CutOff };
     let Some(line) = lines.next() else { return Left::CutOff };
-    // Names have no blanks; the UUID, which is one word, comes before the reason.
-    let is_state =
-        |word: &&str| word.len() == 6 && word.bytes().all(|byte| b"rbpscd-".contains(&byte));
-    let mut words = line.split_whitespace().skip_while(|word| !is_state(word));
-    let state = words.next().unwrap_or_default();
-    // Time, UUID, reason.
-    let reason = words.nth(2).unwrap_or_default();
-    match (header.contains("Reason-Code") && state.contains('s'), reason) {
+    // From the right, since a name may have blanks: label, reason, UUID, time, state.
+    let mut words = line.rsplit(char::is_whitespace).filter(|word| !word.is_empty());
+    let reason = words.nth(1).unwrap_or_default();
+    let state = words.nth(2).unwrap_or_default();
+    match (header.contains("Reason-Code") && state.as_bytes().get(3) == Some(&b's'), reason) {
         (true, "0" | "1") => Left::ShutDown,
         (true, "2") => Left::Saved,
         _ => Left::CutOff,
@@ -156,18 +153,23 @@ mod tests {
 
     fn listed(state: &str, reason: &str) -> String {
         format!(
-            "{HEAD}work                                         3   128     1     {state}       1.2 12345678-1234-1234-1234-123456789abc        {reason:>4}                -\n"
+            "{HEAD}s s s---s--                                         3   128     1     {state}       1.2 12345678-1234-1234-1234-123456789abc        {reason:>4}                -\n"
         )
     }
 
     #[test]
     fn only_a_guest_that_has_shut_down_is_committed() {
-        assert_eq!(left(&listed("---s--", "0")), Left::ShutDown);
-        assert_eq!(left(&listed("---s--", "1")), Left::ShutDown);
-        assert_eq!(left(&listed("---s--", "2")), Left::Saved);
-        for (state, reason) in
-            [("---sc-", "3"), ("-b----", "-"), ("--p---", "-"), ("r-----", "0"), ("-----d", "-")]
-        {
+        assert_eq!(left(&listed("--ps--", "0")), Left::ShutDown);
+        assert_eq!(left(&listed("---sr-", "1")), Left::ShutDown);
+        assert_eq!(left(&listed("--pss-", "2")), Left::Saved);
+        for (state, reason) in [
+            ("---sc-", "3"),
+            ("---sw-", "4"),
+            ("-b----", "-"),
+            ("--p---", "-"),
+            ("r-----", "0"),
+            ("-----d", "-"),
+        ] {
             assert_eq!(left(&listed(state, reason)), Left::CutOff, "{state} {reason}");
         }
         for text in ["", HEAD, "nonsense\n---s-- 1 2 0\n"] {

@@ -6,7 +6,7 @@
 //! store are told apart by inode, so nothing disturbs them. The guest puts its own snapshot over what it is given.
 //!
 //! In: a [`Volume`]. Out: what became of it. Each method looks at the files with the pool's devices locked, has a pure
-//! plan decide, does it, and has the devices be what the files want ([`reconcile`]). So a device is there as long as
+//! plan decide, does it, and has the devices be what the files want ([`mod@reconcile`]). So a device is there as long as
 //! anybody uses it, whoever made it, and what a killed process has left is put right by the next one.
 
 mod chain;

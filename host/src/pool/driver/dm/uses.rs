@@ -74,14 +74,14 @@ fn of_file(store: &dyn Store, files: &Files, kind: FileKind, of: Inode) -> Resul
         let is_ours = is_of(&base)?;
         let store = files.cow().clean();
         let files = files.clone();
-        return Ok(is_ours.then(|| Use { files, how: How::Writes, base, store }));
+        return Ok(is_ours.then_some(Use { files, how: How::Writes, base, store }));
     }
     let is_read = matches!(kind, FileKind::Clean | FileKind::Export(_));
     let Some(volume) = files.used_by().filter(|_| is_read) else { return Ok(None) };
     let base = volume.path(&kind);
     let is_ours = is_of(&base)?;
     let store = files.path(&kind);
-    Ok(is_ours.then(|| Use { files: volume, how: How::Reads(kind), base, store }))
+    Ok(is_ours.then_some(Use { files: volume, how: How::Reads(kind), base, store }))
 }
 
 /// Returns the devices that these uses of a base want. A version whose store cannot be read is told in the log: its
@@ -111,6 +111,12 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
             let size = whole(found.size).sectors();
             wanted.origin = Some(Table::Origin { file: real, size });
         }
+    }
+    // Without a version to keep, an origin has no chunk, and the kernel reckons with it all the same.
+    if let (Some(Table::Origin { file, size }), true) =
+        (&wanted.origin, wanted.snapshots.is_empty())
+    {
+        wanted.origin = Some(Table::File { file: file.clone(), size: *size });
     }
     Ok(wanted)
 }
