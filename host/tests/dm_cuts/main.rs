@@ -13,6 +13,7 @@ mod faults;
 mod kills;
 #[path = "../mapped/mod.rs"]
 mod mapped;
+mod model;
 mod seen;
 mod torn;
 mod world;

@@ -135,6 +135,27 @@ impl DmDriver {
         Ok(())
     }
 
+    /// Returns a file without a name with a version of `size` that begins from a kept base.
+    pub(super) fn put_together(
+        &self,
+        volume: &Volume,
+        base: &Path,
+        deltas: &[PathBuf],
+        size: Bytes,
+    ) -> Result<File> {
+        let doing = || Error::doing(format!("put a version of {} together", volume.id));
+        let to = tempfile::tempfile_in(self.store.real(&volume.files.dir)).map_err(doing())?;
+        let base = File::open(self.store.real(base)).map_err(doing())?;
+        sparse::copy(&base, &to, &mut Unseen).map_err(doing())?;
+        for delta in deltas {
+            let to = to.try_clone().map_err(doing())?;
+            let to = Disk::of(&self.store.real(&volume.files.clean()), to)?;
+            merge(&self.store.real(delta), &to, &mut Unseen)?;
+        }
+        to.set_len(size.0).map_err(doing())?;
+        Ok(to)
+    }
+
     /// Fills an empty file with the version that is read under this export's name, by way of its device.
     ///
     /// What is neither data of the base nor in the store is zeros. The store is looked at last: whatever takes data away
