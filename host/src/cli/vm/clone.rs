@@ -3,7 +3,9 @@
 use crate::cli::{Context, context::said};
 use ebbtide::{Result, VmName, vm};
 
-/// Make a VM with the disks and the settings of another one, copying nothing
+/// Make a VM with the disks and the settings of another one
+///
+/// Nothing is copied, but in a pool of driver dm, which writes its disks in place.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template that is cloned; of one that runs it is the last version of its disks
