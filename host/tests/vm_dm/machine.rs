@@ -19,7 +19,7 @@ pub(crate) fn here() -> Option<PathBuf> {
 /// A machine with its disk.
 pub(crate) struct Machine {
     vm: UmlVm,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Machine {
@@ -34,17 +34,12 @@ impl Machine {
         assert!(made.status.success(), "{mkfs:?}: {}", String::from_utf8_lossy(&made.stderr));
         let vm = Self::uml(folder.path()).disk(&disk).memory(Size::mib(768)).start()?;
         vm.run(&format!("mkdir /run/disk && mount -t {kind} /dev/ubda /run/disk"))?;
-        Ok(Self { vm, folder })
+        Ok(Self { vm, _folder: folder })
     }
 
     /// Returns the description of a machine with device-mapper.
     pub(crate) fn uml(folder: &Path) -> Uml {
         Uml::sharing(folder).modules(&["loop", "dm-mod", "dm-bufio", "dm-snapshot"])
-    }
-
-    /// Returns the folder that both may write to.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Runs a script in the guest.
@@ -78,6 +73,7 @@ impl Machine {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err takes")]
 fn io(error: std::io::Error) -> Error {
     Error::Description(error.to_string())
 }
