@@ -550,11 +550,13 @@ impl Commit for DmDriver {
 impl DmDriver {
     /// Finishes or undoes what a cut has left; the caller has the pool's devices locked.
     fn recover_locked(&self, volume: &Volume) -> Result<Vec<String>> {
-        let seen = self.look(volume)?;
+        let mut seen = self.look(volume)?;
         if seen.base.asides.contains(uses::REVERT)
             && let Some(base) = seen.base_inode()
         {
             self.reconcile(base, |used| used.how == How::Writes)?;
+            // What was on its way to the base is there now, and what that had is in the store.
+            seen = self.look(volume)?;
         }
         let plan = recover::plan(&self.planner(volume, &seen))?;
         self.apply(volume, plan)
