@@ -14,6 +14,8 @@ mod kills;
 #[path = "../mapped/mod.rs"]
 mod mapped;
 mod model;
+mod removals;
 mod seen;
 mod torn;
+mod tree;
 mod world;
