@@ -7,6 +7,7 @@ mod anatomy;
 mod boot;
 mod chunk;
 mod cow;
+mod dm;
 mod guest;
 mod host;
 mod mounts;
@@ -51,6 +52,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "mounts" => mounts::main(rounds),
         "host" => host::main(rounds),
         "cow" => cow::main(rounds),
+        "dm" => dm::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
@@ -58,6 +60,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             mounts::main(rounds)?;
             host::main(rounds)?;
             cow::main(rounds)?;
+            dm::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),

@@ -8,12 +8,12 @@ const END: &str = "\"/ebbtide-bench/end\"";
 
 /// One operation, as it was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Operation {
+pub(in super::super) struct Operation {
     /// Whose, and what.
-    pub(super) name: String,
+    pub(in super::super) name: String,
     /// Number of clones.
     pub(super) clones: u64,
-    pub(super) calls: Syscalls,
+    pub(in super::super) calls: Syscalls,
 }
 
 impl Operation {
@@ -25,7 +25,7 @@ impl Operation {
 }
 
 /// Returns the operations between marks, in their order.
-pub(super) fn operations(trace: &str) -> Vec<Operation> {
+pub(in super::super) fn operations(trace: &str) -> Vec<Operation> {
     let (mut all, mut open) = (Vec::new(), None::<Operation>);
     for line in trace.lines() {
         if let Some((_, rest)) = line.split_once(BEGIN) {
@@ -34,7 +34,8 @@ pub(super) fn operations(trace: &str) -> Vec<Operation> {
         } else if line.contains(END) {
             all.extend(open.take());
         } else if let Some(operation) = &mut open {
-            operation.add(line);
+            // Behind the number of a process, where several are traced.
+            operation.add(line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start());
         }
     }
     all

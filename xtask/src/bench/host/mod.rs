@@ -3,7 +3,7 @@
 //! `host/benches/versions` measures, on a btrfs and on an XFS that are made for it; here its lines become tables, with the
 //! goal beside each figure. Both protocols take turns on the same images. System calls are counted by strace.
 
-mod calls;
+pub(super) mod calls;
 mod figures;
 mod file_system;
 mod tables;

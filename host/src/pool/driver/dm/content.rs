@@ -38,7 +38,7 @@ impl DmDriver {
             .try_for_each(|(from, to)| {
                 self.steps(&[Step::Link { from: from.to_path_buf(), to: to.clone() }])
             })
-            .and_then(|()| self.reconcile(inode(&base)?, |_| false));
+            .and_then(|()| self.reconcile(inode(&base)?, volume, |_| false));
         if let Err(error) = made {
             for (_, to) in &links {
                 if let Err(second) = self.store.remove(to) {
@@ -46,7 +46,9 @@ impl DmDriver {
                 }
             }
             // The device may be there by now.
-            if let Err(second) = inode(&base).and_then(|base| self.reconcile(base, |_| false)) {
+            if let Err(second) =
+                inode(&base).and_then(|base| self.reconcile(base, volume, |_| false))
+            {
                 log::warn!("{second}; a device of {} may be left", volume.id);
             }
             return Err(error);

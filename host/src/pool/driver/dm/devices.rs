@@ -88,6 +88,11 @@ pub trait Devices: fmt::Debug + Send + Sync {
     /// Returns those devices with names of ours that `which` wants; also those of other pools.
     fn found(&self, which: &dyn Fn(&Name) -> bool) -> io::Result<Vec<Found>>;
 
+    /// Returns a device, if it is there.
+    fn find(&self, name: &Name) -> io::Result<Option<Found>> {
+        Ok(self.found(&|found| found == name)?.pop())
+    }
+
     /// Makes a change. When it fails, nothing of it is there.
     fn apply(&self, change: &Change) -> io::Result<()>;
 

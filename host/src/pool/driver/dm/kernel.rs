@@ -5,7 +5,7 @@
 
 use super::{
     devices::{Change, Devices, Found, Table},
-    loops,
+    loops::{self, Attached},
     name::Name,
 };
 use crate::pool::store::Inode;
@@ -17,7 +17,7 @@ use std::{
     fmt, fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 /// Where devices have their names.
@@ -25,7 +25,11 @@ const NAMES: &str = "/dev/mapper";
 
 /// The device-mapper of this machine.
 #[derive(Default)]
-pub struct Kernel(OnceLock<DM>);
+pub struct Kernel {
+    dm: OnceLock<DM>,
+    /// The loop device over the base whose version was mapped last: what comes next is mapped over it as well.
+    base: Mutex<Option<String>>,
+}
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +45,7 @@ impl Kernel {
     }
 
     fn dm(&self) -> io::Result<&DM> {
-        if let Some(dm) = self.0.get() {
+        if let Some(dm) = self.dm.get() {
             return Ok(dm);
         }
         let dm = DM::new().map_err(|error| {
@@ -50,7 +54,7 @@ impl Kernel {
             );
             io::Error::new(io::ErrorKind::Unsupported, text)
         })?;
-        Ok(self.0.get_or_init(|| dm))
+        Ok(self.dm.get_or_init(|| dm))
     }
 
     /// Returns `MAJOR:MINOR` of a device.
@@ -77,20 +81,20 @@ impl Kernel {
     fn load(&self, name: &Name, table: &Table) -> io::Result<()> {
         let (target, arguments, _held) = match table {
             Table::Origin { file, .. } => {
-                let base = loops::attach(file)?;
+                let base = self.attach_base(file)?;
                 ("snapshot-origin", base.number.clone(), [Some(base), None])
             }
             Table::File { file, .. } => {
-                let file = loops::attach(file)?;
+                let file = loops::attach(file, None)?;
                 ("linear", format!("{} 0", file.number), [Some(file), None])
             }
             Table::Snapshot { base, store, chunk, .. } => {
-                let (base, store) = (loops::attach(base)?, loops::attach(store)?);
+                let (base, store) = (self.attach_base(base)?, loops::attach(store, None)?);
                 let arguments = format!("{} {} P {}", base.number, store.number, chunk.sectors());
                 ("snapshot", arguments, [Some(base), Some(store)])
             }
             Table::Copy { of, store, chunk, .. } => {
-                let (base, store) = (self.number(of)?, loops::attach(store)?);
+                let (base, store) = (self.number(of)?, loops::attach(store, None)?);
                 let arguments = format!("{base} {} N {}", store.number, chunk.sectors());
                 ("snapshot", arguments, [None, Some(store)])
             }
@@ -98,6 +102,13 @@ impl Kernel {
         let lines = [(0, table.size().0, target.to_owned(), arguments)];
         with_name(name, |id| self.dm()?.table_load(id, &lines, quiet()).map_err(plain))?;
         Ok(())
+    }
+
+    fn attach_base(&self, file: &Path) -> io::Result<Attached> {
+        let mut known = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = loops::attach(file, known.as_deref())?;
+        *known = Some(base.name.clone());
+        Ok(base)
     }
 
     fn resume(&self, name: &Name) -> io::Result<()> {
@@ -142,14 +153,14 @@ impl Devices for Kernel {
             if !which(&name) {
                 continue;
             }
-            match look(dm, name) {
-                Ok(device) => found.push(device),
-                // It went meanwhile: of another pool, since ours are locked.
-                Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => {}
-                Err(error) => return Err(error),
-            }
+            // It may have gone meanwhile: of another pool, since ours are locked.
+            found.extend(there(look(dm, name))?);
         }
         Ok(found)
+    }
+
+    fn find(&self, name: &Name) -> io::Result<Option<Found>> {
+        there(look(self.dm()?, *name))
     }
 
     fn apply(&self, change: &Change) -> io::Result<()> {
@@ -210,6 +221,14 @@ fn quiet() -> DmOptions {
             | DmUdevFlags::DM_UDEV_DISABLE_DISK_RULES_FLAG
             | DmUdevFlags::DM_UDEV_DISABLE_OTHER_RULES_FLAG,
     )
+}
+
+/// Returns nothing of a device that is not there.
+fn there(looked: io::Result<Found>) -> io::Result<Option<Found>> {
+    match looked {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => Ok(None),
+        looked => looked.map(Some),
+    }
 }
 
 fn with_name<T>(name: &Name, act: impl FnOnce(&DevId<'_>) -> io::Result<T>) -> io::Result<T> {

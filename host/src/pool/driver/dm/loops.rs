@@ -1,7 +1,10 @@
 //! One loop device for each file, always: two would bypass each other's copies, and nothing would tell.
 
 use crate::pool::store::Inode;
-use ebbtide_sys::loop_device::{self, Status};
+use ebbtide_sys::{
+    lease,
+    loop_device::{self, Status},
+};
 use nix::sys::stat::{major, minor};
 use std::{
     fs::{self, File},
@@ -17,6 +20,8 @@ const TRIES: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Attached {
     _device: File,
+    /// `loop7`.
+    pub(super) name: String,
     /// `MAJOR:MINOR`.
     pub(super) number: String,
 }
@@ -30,14 +35,22 @@ pub(super) struct Over {
     status: Status,
 }
 
-/// Returns the loop device over a whole file: the one that there is, or a new one, which goes with its last user.
+/// Returns the loop device over a whole file: the one that there is, or a new one, which goes with its last user. `known`
+/// is one that may be over it.
 ///
 /// # Errors
 /// There is more than one, or one over a part of the file or without the right to write.
-pub(super) fn attach(path: &Path) -> io::Result<Attached> {
+pub(super) fn attach(path: &Path, known: Option<&str>) -> io::Result<Attached> {
     let file = File::options().read(true).write(true).open(path)?;
+    // A loop device has its file open. To ask all of them takes as long as there are many, and most files have none.
+    if matches!(lease::is_opened(&file), Ok(false)) {
+        return make(&file, path);
+    }
     let found = file.metadata()?;
     let inode = Inode { device: found.dev(), number: found.ino() };
+    if let Some(one) = known.map(|name| look(name, inode)).transpose()?.flatten() {
+        return whole(one, &file, path);
+    }
     let mut loops = over(inode)?;
     match (loops.pop(), loops.len()) {
         (None, _) => make(&file, path),
@@ -71,7 +84,7 @@ fn whole(one: Over, file: &File, path: &Path) -> io::Result<Attached> {
     if (&one.device).seek(SeekFrom::End(0))? < file.metadata()?.len() {
         loop_device::set_capacity(&one.device)?;
     }
-    attached(one.device)
+    attached(one.name, one.device)
 }
 
 fn make(file: &File, path: &Path) -> io::Result<Attached> {
@@ -86,17 +99,17 @@ fn make(file: &File, path: &Path) -> io::Result<Attached> {
                 let text = format!("cannot put /dev/loop{number} over {}: {error}", path.display());
                 return Err(io::Error::new(error.kind(), text));
             }
-            Ok(()) => return attached(device),
+            Ok(()) => return attached(format!("loop{number}"), device),
         }
     }
     let text = format!("no loop device stayed free for {}", path.display());
     Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
 }
 
-fn attached(device: File) -> io::Result<Attached> {
+fn attached(name: String, device: File) -> io::Result<Attached> {
     let number = device.metadata()?.rdev();
     let number = format!("{}:{}", major(number), minor(number));
-    Ok(Attached { _device: device, number })
+    Ok(Attached { _device: device, name, number })
 }
 
 /// Returns the loop devices over a file. They are open: one that goes with its last user stays while it is looked at.
@@ -104,34 +117,28 @@ pub(super) fn over(file: Inode) -> io::Result<Vec<Over>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/sys/block")?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with("loop") || !entry.path().join("loop").exists() {
-            continue;
-        }
-        let device = match File::options().read(true).write(true).open(format!("/dev/{name}")) {
-            Ok(device) => device,
-            // One over a file that cannot be written is no obstacle that opening it to write would show.
-            Err(_) => match File::open(format!("/dev/{name}")) {
-                Ok(device) => device,
-                // It goes at this moment.
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(nix::libc::ENXIO | nix::libc::ENOENT)
-                    ) =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        match loop_device::status(&device)? {
-            Some(status) if (status.device, status.inode) == (file.device, file.number) => {
-                found.push(Over { name, device, status });
-            }
-            _ => {}
+        if name.starts_with("loop") && entry.path().join("loop").exists() {
+            found.extend(look(&name, file)?);
         }
     }
     Ok(found)
+}
+
+/// Returns a loop device if it is over this file.
+fn look(name: &str, file: Inode) -> io::Result<Option<Over>> {
+    // Where it was open to write, udev would look at its content when it is closed.
+    let device = match File::open(format!("/dev/{name}")) {
+        // It goes at this moment.
+        Err(error)
+            if matches!(error.raw_os_error(), Some(nix::libc::ENXIO | nix::libc::ENOENT)) =>
+        {
+            return Ok(None);
+        }
+        device => device?,
+    };
+    let status = loop_device::status(&device)?;
+    let status = status.filter(|found| (found.device, found.inode) == (file.device, file.number));
+    Ok(status.map(|status| Over { name: name.into(), device, status }))
 }
 
 /// Returns the file below a loop device; `(deleted)` stands behind one that has no name any more.

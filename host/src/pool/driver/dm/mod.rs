@@ -152,6 +152,10 @@ impl DmDriver {
         self.devices.found(&which).map_err(Error::doing("list the mapped devices"))
     }
 
+    fn find(&self, name: &Name) -> Result<Option<Found>> {
+        self.devices.find(name).map_err(Error::doing(format!("look at {name}")))
+    }
+
     fn change(&self, changes: &[Change]) -> Result<()> {
         for change in changes {
             log::info!("{change}");
@@ -161,20 +165,23 @@ impl DmDriver {
     }
 
     /// Has the devices over a base be what its uses want, but for some of them. Nothing is changed when one that would
-    /// have to go is open. What writes is not mapped anew: after a crash of the host its name is there, and no VM.
-    fn reconcile(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
-        let is_written = !self.found(|name| *name == Name::Origin(base))?.is_empty();
-        self.have(base, |used| but(used) || used.how == How::Writes && !is_written)
+    /// have to go is open. The volume is one of those that use it. What writes is not mapped anew: after a crash of the host
+    /// its name is there, and no VM.
+    fn reconcile(&self, base: Inode, volume: &Volume, but: impl Fn(&Use) -> bool) -> Result<()> {
+        let is_written = self.find(&Name::Origin(base))?.is_some();
+        self.have(base, volume, |used| but(used) || used.how == How::Writes && !is_written)
     }
 
     /// Has the devices over a base be what its uses want, so that it can be written to.
-    fn map_to_write(&self, base: Inode) -> Result<()> {
-        self.have(base, |_| false)
+    fn map_to_write(&self, base: Inode, volume: &Volume) -> Result<()> {
+        self.have(base, volume, |_| false)
     }
 
-    fn have(&self, base: Inode, but: impl Fn(&Use) -> bool) -> Result<()> {
+    fn have(&self, base: Inode, volume: &Volume, but: impl Fn(&Use) -> bool) -> Result<()> {
+        let mut near = vec![volume.files.dir.as_path()];
+        near.extend(volume.source.as_ref().map(|source| source.dir.as_path()));
         let (gone, uses): (Vec<Use>, Vec<Use>) =
-            uses(&*self.store, base)?.into_iter().partition(but);
+            uses(&*self.store, base, &near)?.into_iter().partition(but);
         let before = wanted(&*self.store, base, &gone)?;
         let wanted = wanted(&*self.store, base, &uses)?;
         let mut found = self.found(|name| name.base() == Some(base))?;
@@ -212,7 +219,7 @@ impl DmDriver {
 
     /// Removes a device that no other is over, if it is there.
     fn unmap(&self, name: Name) -> Result<()> {
-        match self.found(|found| *found == name)?.first() {
+        match self.find(&name)? {
             None => Ok(()),
             Some(found) if found.opened > 0 => Err(self.open(&name).into()),
             Some(_) => self.change(&[Change::Remove(name)]),
@@ -419,7 +426,7 @@ impl Volumes for DmDriver {
         // The plan of the base refuses what is exported, so it comes first.
         let base = remove::plan(volume, &seen.base)?;
         if let Some(inode) = seen.base_inode() {
-            self.reconcile(inode, |used| is_writing(used, volume))?;
+            self.reconcile(inode, volume, |used| is_writing(used, volume))?;
         }
         // That it is written to says that there is a store.
         let marks = [volume.files.dirty(), volume.files.aside(uses::REVERT)];
@@ -515,7 +522,7 @@ impl Commit for DmDriver {
             let kind = FileKind::Export(id);
             let is_it =
                 |used: &Use| used.files == volume.files && used.how == How::Reads(kind.clone());
-            self.reconcile(base, is_it)?;
+            self.reconcile(base, volume, is_it)?;
         }
         let store = volume.files.used().path(&FileKind::Export(id));
         if uses::stat(&*self.store, &store)?.is_some() {
@@ -535,7 +542,7 @@ impl Commit for DmDriver {
         if running {
             self.steps(&resize::running(volume, &seen.base, size)?.steps)?;
             return match seen.base_inode() {
-                Some(base) => self.reconcile(base, |_| false),
+                Some(base) => self.reconcile(base, volume, |_| false),
                 None => Ok(()),
             };
         }
@@ -559,7 +566,7 @@ impl DmDriver {
         if seen.base.asides.contains(uses::REVERT)
             && let Some(base) = seen.base_inode()
         {
-            self.reconcile(base, |used| used.how == How::Writes)?;
+            self.reconcile(base, volume, |used| used.how == How::Writes)?;
             // What was on its way to the base is there now, and what that had is in the store.
             seen = self.look(volume)?;
         }

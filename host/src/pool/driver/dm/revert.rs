@@ -50,7 +50,7 @@ impl DmDriver {
             steps.push(Step::Grow { path: volume.files.clean(), size: whole });
         }
         self.steps(&steps).inspect_err(|_| self.undo_locked(volume))?;
-        let begun = self.map_to_write(base.inode);
+        let begun = self.map_to_write(base.inode, volume);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {
@@ -59,7 +59,7 @@ impl DmDriver {
         });
         let placed = written.and_then(|()| {
             let _lock = self.lock()?;
-            self.reconcile(base.inode, |used| used.how == How::Writes)?;
+            self.reconcile(base.inode, volume, |used| used.how == How::Writes)?;
             let seen = self.look(volume)?;
             let retention = volume.retention.at_least(1);
             let by = By { mark, purpose: "revert-store", retention, same_as };

@@ -103,8 +103,8 @@ impl DmDriver {
         // One that is held back since somebody was killed goes on.
         let held = self.found(|name| matches!(name, Name::Origin(_)))?;
         for device in held.iter().filter(|device| device.suspended && device.is_live) {
-            if let Some(base) = device.name.base().filter(|base| files.bases.contains(base)) {
-                self.reconcile(base, |_| false)?;
+            if device.name.base().is_some_and(|base| files.bases.contains(&base)) {
+                self.change(&[Change::Resume(device.name)])?;
                 done.push(format!("{} was held back: it goes on", device.name));
             }
         }
@@ -127,7 +127,7 @@ impl DmDriver {
     }
 
     fn wants(&self, base: Inode) -> Result<super::reconcile::Wanted> {
-        wanted(&*self.store, base, &uses(&*self.store, base)?)
+        wanted(&*self.store, base, &uses(&*self.store, base, &[])?)
     }
 
     /// Returns whether a device is of this pool: by the files below it, or by their numbers where it has none.

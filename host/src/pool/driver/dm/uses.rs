@@ -11,9 +11,13 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    pool::store::{Inode, Kind, Store},
+    name::COW,
+    pool::store::{Inode, Kind, Stat, Store},
     vm::Kind as VmKind,
-    volume::{FileKind, Files, files::read_name},
+    volume::{
+        FileKind, Files,
+        files::{file_name, read_name},
+    },
 };
 use std::{
     io,
@@ -46,42 +50,102 @@ pub(super) enum How {
     Reads(FileKind),
 }
 
-/// Returns the uses of a base.
+/// Returns the uses of a base, by its names in the directories of VMs; those that are `near` are looked at first. The
+/// search ends when all names of the base are found.
 ///
 /// # Errors
 /// A directory cannot be read.
-pub(super) fn uses(store: &dyn Store, of: Inode) -> Result<Vec<Use>> {
-    let mut found = Vec::new();
-    for kind in [VmKind::Template, VmKind::AppVm] {
-        let above = Path::new(kind.directory());
-        for name in names(store, above)? {
-            let dir = above.join(name);
-            for file in names(store, &dir)? {
-                let Some((volume, kind)) = file.to_str().and_then(read_name) else { continue };
-                found.extend(of_file(store, &Files::new(&dir, volume), kind, of)?);
-            }
+pub(super) fn uses(store: &dyn Store, of: Inode, near: &[&Path]) -> Result<Vec<Use>> {
+    let mut found = Names { of, uses: Vec::new(), seen: 0 };
+    let mut done = Vec::new();
+    for dir in near {
+        if !done.contains(dir) && found.look(store, dir)? {
+            return Ok(found.uses);
+        }
+        done.push(*dir);
+    }
+    for dir in directories(store)? {
+        if !done.contains(&dir.as_path()) && found.look(store, &dir)? {
+            break;
         }
     }
-    Ok(found)
+    Ok(found.uses)
 }
 
-/// Returns the use that a file tells of, if it is one of this base.
-fn of_file(store: &dyn Store, files: &Files, kind: FileKind, of: Inode) -> Result<Option<Use>> {
-    let is_of = |path: &Path| Ok::<_, Error>(inode(store, path)? == Some(of));
-    let is_write = kind == FileKind::Dirty || kind == FileKind::Aside(REVERT.into());
-    if is_write && files.used_by().is_none() {
-        let base = files.path(&kind);
-        let is_ours = is_of(&base)?;
-        let store = files.cow().clean();
-        let files = files.clone();
-        return Ok(is_ours.then_some(Use { files, how: How::Writes, base, store }));
+/// Returns whether another VM uses the version that one uses by this name, as far as that is told by a name like it.
+///
+/// # Errors
+/// A directory cannot be read.
+pub(super) fn is_used_beside(store: &dyn Store, files: &Files, version: Stat) -> Result<bool> {
+    let name = file_name(&files.used().name, &FileKind::Clean);
+    // Its own, and that of whoever made it.
+    if version.links <= 2 {
+        return Ok(false);
     }
-    let is_read = matches!(kind, FileKind::Clean | FileKind::Export(_));
-    let Some(volume) = files.used_by().filter(|_| is_read) else { return Ok(None) };
-    let base = volume.path(&kind);
-    let is_ours = is_of(&base)?;
-    let store = files.path(&kind);
-    Ok(is_ours.then_some(Use { files: volume, how: How::Reads(kind), base, store }))
+    for dir in directories(store)? {
+        if dir != files.dir && inode(store, &dir.join(&name))? == Some(version.inode) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn directories(store: &dyn Store) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for kind in [VmKind::Template, VmKind::AppVm] {
+        let above = Path::new(kind.directory());
+        all.extend(names(store, above)?.into_iter().map(|name| above.join(name)));
+    }
+    Ok(all)
+}
+
+/// The names of a base that were found, and what they tell.
+struct Names {
+    of: Inode,
+    uses: Vec<Use>,
+    seen: u64,
+}
+
+impl Names {
+    /// Looks through a directory, and returns whether all names are found.
+    fn look(&mut self, store: &dyn Store, dir: &Path) -> Result<bool> {
+        let mut links = None;
+        for file in names(store, dir)? {
+            let Some((volume, kind)) = file.to_str().and_then(read_name) else { continue };
+            let files = Files::new(dir, volume);
+            if is_of_stores(&files) {
+                continue;
+            }
+            let Some(found) = stat(store, &dir.join(&file))? else { continue };
+            if found.inode != self.of {
+                continue;
+            }
+            self.seen += 1;
+            links = Some(found.links);
+            self.uses.extend(told(store, &files, kind)?);
+        }
+        Ok(links.is_some_and(|links| self.seen >= links))
+    }
+}
+
+/// Returns whether these are names of stores, which no base has.
+fn is_of_stores(files: &Files) -> bool {
+    files.used_by().is_some() || files.name.without(COW).is_some()
+}
+
+/// Returns the use that a name of a base tells of.
+fn told(store: &dyn Store, files: &Files, kind: FileKind) -> Result<Option<Use>> {
+    let base = files.path(&kind);
+    if kind == FileKind::Dirty || kind == FileKind::Aside(REVERT.into()) {
+        let store = files.cow().clean();
+        return Ok(Some(Use { files: files.clone(), how: How::Writes, base, store }));
+    }
+    if !matches!(kind, FileKind::Clean | FileKind::Export(_)) {
+        return Ok(None);
+    }
+    let path = files.used().path(&kind);
+    let is_used = stat(store, &path)?.is_some();
+    Ok(is_used.then(|| Use { files: files.clone(), how: How::Reads(kind), base, store: path }))
 }
 
 /// Returns the devices that these uses of a base want. A version whose store cannot be read is told in the log: its
@@ -93,17 +157,21 @@ pub(super) fn wanted(store: &dyn Store, base: Inode, uses: &[Use]) -> Result<Wan
     let mut wanted = Wanted { base, origin: None, snapshots: Default::default() };
     for used in uses {
         let real = store.real(&used.base);
-        match (inode(store, &used.store)?, read_head(&store.real(&used.store))) {
-            (Some(_), Ok(head)) if head.is_lost => {
-                log::warn!("{} is a version that is lost", used.store.display());
+        let version = inode(store, &used.store)?;
+        // Many use the same one, which says the same to all of them.
+        if version.is_none_or(|version| !wanted.snapshots.contains_key(&version)) {
+            match (version, read_head(&store.real(&used.store))) {
+                (Some(_), Ok(head)) if head.is_lost => {
+                    log::warn!("{} is a version that is lost", used.store.display());
+                }
+                (Some(inode), Ok(head)) => {
+                    let table = snapshot(&real, &store.real(&used.store), &head);
+                    wanted.snapshots.insert(inode, table);
+                }
+                (_, Err(error)) if used.how == How::Writes => return Err(error),
+                (_, Err(error)) => log::warn!("{}: {}", used.files.dir.display(), error.chain()),
+                (None, Ok(_)) => {}
             }
-            (Some(inode), Ok(head)) => {
-                let table = snapshot(&real, &store.real(&used.store), &head);
-                wanted.snapshots.insert(inode, table);
-            }
-            (_, Err(error)) if used.how == How::Writes => return Err(error),
-            (_, Err(error)) => log::warn!("{}: {}", used.files.dir.display(), error.chain()),
-            (None, Ok(_)) => {}
         }
         if used.how == How::Writes
             && let Some(found) = stat(store, &used.base)?
@@ -142,7 +210,7 @@ pub(super) fn names(store: &dyn Store, dir: &Path) -> Result<Vec<std::ffi::OsStr
     }
 }
 
-pub(super) fn stat(store: &dyn Store, path: &Path) -> Result<Option<crate::pool::store::Stat>> {
+pub(super) fn stat(store: &dyn Store, path: &Path) -> Result<Option<Stat>> {
     let stat = store.stat(path).map_err(Error::doing(format!("look at {}", path.display())))?;
     Ok(stat.filter(|stat| stat.kind == Kind::File))
 }
