@@ -6,7 +6,7 @@ use crate::{
     cut_store::{CutDevices, CutStore},
     mapped::Mapped,
     seen::Image,
-    tree::{copy_tree, room},
+    tree::{Tree, room},
 };
 use ebbtide::{
     Error,
@@ -104,14 +104,18 @@ impl World {
     /// A template and a private volume, each with a current version and two that are kept. One VM runs on the template's
     /// current version and another on the one before.
     pub(crate) fn new() -> Self {
-        static FIRST: LazyLock<World> = LazyLock::new(World::first);
+        static FIRST: LazyLock<(Tree, Vec<(Volume, Image)>)> = LazyLock::new(|| {
+            let mut first = World::first();
+            let running = first.running.drain(..).map(|(root, _, image)| (root, image));
+            (Tree::read(first.dir.path()), running.collect())
+        });
         let dir = room();
-        copy_tree(FIRST.dir.path(), dir.path());
+        FIRST.0.write(dir.path());
         let mut world = Self::over(dir);
         // All that is wanted is mapped with the first device.
         let (id, _) = world.driver.export(&template()).unwrap();
         world.driver.export_end(&template(), id).unwrap();
-        for (root, _, image) in &FIRST.running {
+        for (root, image) in &FIRST.1 {
             let disk = world.driver.disk(root, Access::Shared).unwrap();
             world.mapped.set_open(&disk.path, 1);
             world.running.push((root.clone(), disk.path, image.clone()));
