@@ -53,6 +53,10 @@ fn imported(world: &mut World) {
     world.version(&private(), b'e');
 }
 
+fn just_imported(world: &mut World) {
+    world.driver.import(&private(), &world.file("short"), &mut Unseen).unwrap();
+}
+
 fn pruned(world: &mut World) {
     for letter in [b'd', b'e', b'f'] {
         world.version(&private(), letter);
@@ -184,6 +188,7 @@ pub(crate) const STOPPED: &[Case] = cases![
     };
     "revert", template, nothing, |w| revert(w, &template(), 2);
     "revert over an import", private, imported, |w| revert(w, &private(), 4);
+    "revert over an import, put together", private, just_imported, |w| revert(w, &private(), 3);
     "revert to the version before", private, nothing, |w| revert(w, &private(), 3);
     "resize", template, nothing, |w| {
         w.driver.resize(&template(), Bytes(SIZE.0 * 3), false)

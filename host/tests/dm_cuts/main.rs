@@ -13,6 +13,9 @@ mod faults;
 mod kills;
 #[path = "../mapped/mod.rs"]
 mod mapped;
+mod model;
+mod removals;
 mod seen;
 mod torn;
+mod tree;
 mod world;

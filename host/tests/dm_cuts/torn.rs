@@ -81,6 +81,18 @@ fn a_discard_that_is_cut_in_the_middle_is_finished() {
     }
 }
 
+#[test]
+fn a_revert_gives_back_all_of_what_was_larger_than_an_import() {
+    for (name, number) in [("revert over an import", 4), ("revert over an import, put together", 3)]
+    {
+        let case = case(name);
+        let world = given(case);
+        let old = world.seen(&(case.volume)());
+        (case.act)(&world).unwrap();
+        assert_eq!(world.current(&(case.volume)()).as_ref(), old.revisions.get(&number), "{name}");
+    }
+}
+
 /// What a revert has written is in the file of the origin, or in the base; the store has what was there before.
 #[test]
 fn a_revert_that_is_cut_in_the_middle_is_undone() {

@@ -6,6 +6,7 @@ use crate::{
     cut_store::{CutDevices, CutStore},
     mapped::Mapped,
     seen::Image,
+    tree::{Tree, room},
 };
 use ebbtide::{
     Error,
@@ -20,9 +21,8 @@ use ebbtide::{
 };
 use ebbtide_format::units::Bytes;
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -90,34 +90,6 @@ pub(crate) fn pattern(letter: u8) -> impl Iterator<Item = (usize, u8)> {
         .map(move |n| (n, letter))
 }
 
-/// Returns a directory for files that nobody has to keep.
-fn room() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let below = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-    tempfile::Builder::new().prefix("dm-cuts-").tempdir_in(below).unwrap()
-}
-
-/// Copies files and directories but for devices, and names of one file as names of one file.
-fn copy_tree(from: &Path, to: &Path) {
-    fn copy(from: &Path, to: &Path, made: &mut BTreeMap<u64, PathBuf>) {
-        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-            let (found, to) = (entry.metadata().unwrap(), to.join(entry.file_name()));
-            if found.is_dir() {
-                if !entry.file_name().to_str().unwrap().starts_with("mapped-") {
-                    fs::create_dir(&to).unwrap();
-                    copy(&entry.path(), &to, made);
-                }
-            } else if let Some(same) = made.get(&found.ino()) {
-                fs::hard_link(same, to).unwrap();
-            } else {
-                fs::copy(entry.path(), &to).unwrap();
-                made.insert(found.ino(), to);
-            }
-        }
-    }
-    copy(from, to, &mut BTreeMap::new());
-}
-
 impl World {
     fn over(dir: TempDir) -> Self {
         let budget = Arc::new(Budget::default());
@@ -132,14 +104,18 @@ impl World {
     /// A template and a private volume, each with a current version and two that are kept. One VM runs on the template's
     /// current version and another on the one before.
     pub(crate) fn new() -> Self {
-        static FIRST: LazyLock<World> = LazyLock::new(World::first);
+        static FIRST: LazyLock<(Tree, Vec<(Volume, Image)>)> = LazyLock::new(|| {
+            let mut first = World::first();
+            let running = first.running.drain(..).map(|(root, _, image)| (root, image));
+            (Tree::read(first.dir.path()), running.collect())
+        });
         let dir = room();
-        copy_tree(FIRST.dir.path(), dir.path());
+        FIRST.0.write(dir.path());
         let mut world = Self::over(dir);
         // All that is wanted is mapped with the first device.
         let (id, _) = world.driver.export(&template()).unwrap();
         world.driver.export_end(&template(), id).unwrap();
-        for (root, _, image) in &FIRST.running {
+        for (root, image) in &FIRST.1 {
             let disk = world.driver.disk(root, Access::Shared).unwrap();
             world.mapped.set_open(&disk.path, 1);
             world.running.push((root.clone(), disk.path, image.clone()));

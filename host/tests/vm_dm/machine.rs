@@ -49,14 +49,14 @@ impl Machine {
         Self::boot(self.folder, self.kind)
     }
 
-    /// Returns the description of a machine with device-mapper.
-    pub(crate) fn uml(folder: &Path) -> Uml {
-        Uml::sharing(folder).modules(&["loop", "dm-mod", "dm-bufio", "dm-snapshot"])
-    }
-
     /// Returns the folder that both may write to.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Returns the description of a machine with device-mapper.
+    pub(crate) fn uml(folder: &Path) -> Uml {
+        Uml::sharing(folder).modules(&["loop", "dm-mod", "dm-bufio", "dm-snapshot"])
     }
 
     /// Runs a script in the guest.

@@ -16,7 +16,7 @@ use ebbtide_format::units::Bytes;
 use std::{
     fs::File,
     io::{Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 impl DmDriver {
@@ -87,6 +87,27 @@ impl DmDriver {
             to.set_len(size.0)?;
         }
         Ok(())
+    }
+
+    /// Returns a file without a name with a version of `size` that begins from a kept base.
+    pub(super) fn put_together(
+        &self,
+        volume: &Volume,
+        base: &Path,
+        deltas: &[PathBuf],
+        size: Bytes,
+    ) -> Result<File> {
+        let doing = || Error::doing(format!("put a version of {} together", volume.id));
+        let to = tempfile::tempfile_in(self.store.real(&volume.files.dir)).map_err(doing())?;
+        let base = File::open(self.store.real(base)).map_err(doing())?;
+        sparse::copy(&base, &to, &mut Unseen).map_err(doing())?;
+        for delta in deltas {
+            let to = to.try_clone().map_err(doing())?;
+            let to = Disk::of(&self.store.real(&volume.files.clean()), to)?;
+            merge(&Cow::open(&self.store.real(delta))?, &to, &mut Unseen)?;
+        }
+        to.set_len(size.0).map_err(doing())?;
+        Ok(to)
     }
 
     /// Fills an empty file with the version that is copied, by way of its device.

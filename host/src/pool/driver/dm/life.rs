@@ -146,7 +146,12 @@ impl Volumes for DmDriver {
         if let Some(inode) = seen.base_inode() {
             self.reconcile(inode, volume, |used| is_writing(used, volume))?;
         }
+        // That it is written to says that there is a store.
+        let marks = [volume.files.dirty(), volume.files.aside(uses::REVERT)];
+        let is_mark = |step: &Step| matches!(step, Step::Remove(path) if marks.contains(path));
+        let (marks, base): (Vec<_>, Vec<_>) = base.steps.into_iter().partition(is_mark);
+        self.steps(&marks)?;
         self.steps(&remove::plan(&seen::cow_of(volume), &seen.cow)?.steps)?;
-        self.steps(&base.steps)
+        self.steps(&base)
     }
 }

@@ -9,6 +9,7 @@
 //! plan decide, does it, and has the devices be what the files want ([`mod@reconcile`]). So a device is there as long as
 //! anybody uses it, whoever made it, and what a killed process has left is put right by the next one.
 
+mod alive;
 mod chain;
 mod commit;
 mod content;
@@ -216,11 +217,13 @@ fn is_writing(used: &Use, volume: &Volume) -> bool {
 impl DmDriver {
     /// Finishes or undoes what a cut has left; the caller has the pool's devices locked.
     fn recover_locked(&self, volume: &Volume) -> Result<Vec<String>> {
-        let seen = self.look(volume)?;
+        let mut seen = self.look(volume)?;
         if seen.base.asides.contains(uses::REVERT)
             && let Some(base) = seen.base_inode()
         {
             self.reconcile(base, volume, |used| used.how == How::Writes)?;
+            // What was on its way to the base is there now, and what that had is in the store.
+            seen = self.look(volume)?;
         }
         let plan = recover::plan(&self.planner(volume, &seen))?;
         self.apply(volume, plan)

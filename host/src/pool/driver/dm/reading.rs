@@ -1,10 +1,12 @@
 //! A version that is read under a name of its own: by whoever exports it, until that is ended, and by a copy, as long as
 //! that lives.
 //!
-//! A copy has the device of its version open. One that was killed has not: that device goes with the next change of
-//! devices over that base, and the names with the next recovery.
+//! A copy has the device of its version open, and says that it lives. Of one that was killed the device goes with the next
+//! change of devices over that base, and the names with the next recovery.
 
-use super::{DmDriver, Volume, content::Parts, name::Name, not_lost, seen::Seen, uses, uses::How};
+use super::{
+    DmDriver, Volume, alive, content::Parts, name::Name, not_lost, seen::Seen, uses, uses::How,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     pool::{protocol::no_version, step::Step, store::Inode},
@@ -28,6 +30,13 @@ pub(super) struct Copying {
     pub(super) from: File,
     /// What an older version has over it.
     pub(super) parts: Parts,
+    /// What says that it lives.
+    _alive: File,
+}
+
+/// Returns which copy it is.
+fn id(purpose: &str) -> Option<Uuid> {
+    purpose.strip_prefix(COPY)?.parse().ok()
 }
 
 /// Returns whether this is what a version is called while it is copied.
@@ -48,11 +57,13 @@ impl DmDriver {
     pub(super) fn begin_copy(&self, volume: &Volume, of: Option<Revision>) -> Result<Copying> {
         let _lock = self.lock()?;
         let parts = self.parts(volume, of)?;
-        let kind = FileKind::Aside(format!("{COPY}{}", Uuid::new_v4().simple()));
+        let id = Uuid::new_v4();
+        let kind = FileKind::Aside(format!("{COPY}{}", id.simple()));
         let (base, name) = self.use_current(volume, &kind)?;
         let path = self.devices.path(&name);
-        match File::open(&path) {
-            Ok(from) => Ok(Copying { base, kind, from, parts }),
+        let alive = alive::tell(&self.store.real(&volume.files.used().path(&kind)), id);
+        match alive.and_then(|alive| Ok((File::open(&path)?, alive))) {
+            Ok((from, _alive)) => Ok(Copying { base, kind, from, parts, _alive }),
             Err(error) => {
                 if let Err(second) = self.end_reading(volume, base, &kind) {
                     log::warn!("{}", second.chain());
@@ -120,10 +131,12 @@ impl DmDriver {
             let kind = FileKind::Aside(purpose.clone());
             let inode = |path: &Path| uses::inode(&*self.store, path);
             let Some(base) = inode(&volume.files.path(&kind))? else { continue };
-            let store = inode(&volume.files.used().path(&kind))?;
-            let name = store.map(|store| Name::Snapshot { base, store });
-            if self.found(|found| Some(*found) == name)?.iter().any(|found| found.opened > 0) {
-                continue;
+            let store = volume.files.used().path(&kind);
+            if let (Some(_), Some(id)) = (inode(&store)?, id(purpose)) {
+                let lives = alive::is_told(&self.store.real(&store), id);
+                if lives.map_err(Error::doing(format!("look at {}", store.display())))? {
+                    continue;
+                }
             }
             self.end_reading(volume, base, &kind)?;
             said.push(format!("a copy of {} that was cut off was ended", volume.id));

@@ -28,7 +28,8 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let (volume, seen) = (planner.volume, planner.seen);
     let (files, id) = (&volume.files, &volume.id);
     let mut said = Vec::new();
-    if seen.base.asides.contains(REVERT) {
+    // Where nothing is to be put back, the change had not begun, or was done but for its name.
+    if seen.base.asides.contains(REVERT) && seen.is_written() {
         let mut plan = planner.discard(files.aside(REVERT))?.acts;
         said.push(format!(
             "what was written to {id} by a cut-off revert, or was being dropped, is gone"

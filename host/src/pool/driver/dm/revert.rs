@@ -4,6 +4,7 @@
 use super::{
     By, DmDriver, Outcome, Revision, Volume,
     chain::{Chain, chain},
+    devices,
     name::Name,
     plan::{merge, open_to_write},
     uses::{How, REVERT},
@@ -42,17 +43,20 @@ impl DmDriver {
             None => seen.revision(to).map_or(base.size, |stat| stat.size),
         };
         let mark = volume.files.aside(REVERT);
-        self.steps(&[
-            Step::Link { from: volume.files.clean(), to: mark.clone() },
-            sync_dir(volume),
-        ])
-        .inspect_err(|_| self.undo_locked(volume))?;
+        let mut steps =
+            vec![Step::Link { from: volume.files.clean(), to: mark.clone() }, sync_dir(volume)];
+        // The current version may be an import of less.
+        let whole = devices::whole(size);
+        if whole > base.size {
+            steps.push(Step::Grow { path: volume.files.clean(), size: whole });
+        }
+        self.steps(&steps).inspect_err(|_| self.undo_locked(volume))?;
         let begun = self.map_to_write(base.inode, volume);
         // Others start and stop meanwhile.
         drop(lock);
         let written = begun.and_then(|()| {
             let device = self.devices.path(&Name::Origin(base.inode));
-            self.write(volume, &chain, &device, size.min(base.size))
+            self.write(volume, &chain, &device, size)
         });
         let placed = written.and_then(|()| {
             let _lock = self.lock()?;
@@ -71,12 +75,20 @@ impl DmDriver {
         let writing = || Error::doing(format!("write to {}", device.display()));
         let disk = open_to_write(device)?;
         let now = File::open(self.store.real(&volume.files.clean())).map_err(writing())?;
-        if let Some(base) = &chain.base {
-            let of = File::open(self.store.real(base)).map_err(writing())?;
-            write_all(&of, &now, &disk.file, size.0).map_err(writing())?;
-        }
-        for delta in &chain.deltas {
-            merge(&Cow::open(&self.store.real(delta))?, &disk, &mut Unseen)?;
+        match &chain.base {
+            None => {
+                for delta in &chain.deltas {
+                    merge(&Cow::open(&self.store.real(delta))?, &disk, &mut Unseen)?;
+                }
+            }
+            Some(base) => {
+                let of = match chain.deltas.is_empty() {
+                    true => File::open(self.store.real(base)).map_err(writing())?,
+                    // Put together aside: versions between may be larger than both.
+                    false => self.put_together(volume, base, &chain.deltas, size)?,
+                };
+                write_all(&of, &now, &disk.file, size.0).map_err(writing())?;
+            }
         }
         let parts = all_data(&now, disk.size.0).map_err(writing())?;
         let behind = parts.into_iter().filter(|part| part.end > size.0);
