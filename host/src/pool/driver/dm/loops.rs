@@ -48,7 +48,9 @@ pub(super) fn attach(path: &Path, known: Option<&str>) -> io::Result<Attached> {
     }
     let found = file.metadata()?;
     let inode = Inode { device: found.dev(), number: found.ino() };
-    if let Some(one) = known.map(|name| look(name, inode)).transpose()?.flatten() {
+    // One that does not go with its last user is somebody else's, and there may be another.
+    let known = known.map(|name| look(name, inode)).transpose()?.flatten();
+    if let Some(one) = known.filter(|known| known.status.autoclear) {
         return whole(one, &file, path);
     }
     let mut loops = over(inode)?;
