@@ -13,6 +13,7 @@
 
 mod life;
 mod names;
+pub(crate) mod on_disk;
 mod versions;
 
 use ebbtide::{

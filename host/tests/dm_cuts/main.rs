@@ -8,9 +8,12 @@ mod acts;
 mod budget;
 #[path = "../contract/mod.rs"]
 mod contract;
-mod cut_store;
+mod cut;
 mod faults;
+#[path = "../hooked/mod.rs"]
+mod hooked;
 mod kills;
+mod lost;
 #[path = "../mapped/mod.rs"]
 mod mapped;
 mod model;

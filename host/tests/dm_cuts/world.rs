@@ -3,7 +3,8 @@
 use crate::{
     budget::Budget,
     contract::{self, Place, app_root, debian_root, directories, volume},
-    cut_store::{CutDevices, CutStore},
+    cut::{CutDevices, cut_store},
+    hooked::Hooked,
     mapped::Mapped,
     seen::Image,
     tree::{Tree, room},
@@ -37,7 +38,7 @@ pub(crate) const CHUNK: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) dir: TempDir,
-    pub(crate) store: Arc<CutStore>,
+    pub(crate) store: Arc<Hooked<LinuxStore>>,
     pub(crate) mapped: Arc<Mapped>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) driver: DmDriver,
@@ -93,8 +94,7 @@ pub(crate) fn pattern(letter: u8) -> impl Iterator<Item = (usize, u8)> {
 impl World {
     fn over(dir: TempDir) -> Self {
         let budget = Arc::new(Budget::default());
-        let files = LinuxStore::copy(&dir.path().join("pool"));
-        let store = Arc::new(CutStore { files, budget: Arc::clone(&budget) });
+        let store = Arc::new(cut_store(&dir.path().join("pool"), Arc::clone(&budget)));
         let mapped = Arc::new(Mapped::below(dir.path()));
         let devices = CutDevices { mapped: Arc::clone(&mapped), budget: Arc::clone(&budget) };
         let driver = DmDriver::new(store.clone(), Arc::new(devices), dm::CHUNK);

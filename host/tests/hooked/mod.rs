@@ -1,4 +1,4 @@
-//! A store in memory that lets somebody else do something before a file operation, or fails it.
+//! Files of a pool that let somebody else do something before an operation, or fail it, or are not durable.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part")]
 
 use ebbtide::pool::{
@@ -23,17 +23,33 @@ pub(crate) fn hooked(
     store: &MemoryStore,
     hook: impl Fn(&str, &Path) -> io::Result<()> + Send + Sync + 'static,
 ) -> Pool {
-    let store = Arc::new(Hooked { inner: store.clone(), hook: Box::new(hook) });
+    let store = Arc::new(Hooked::new(store.clone(), hook));
     let driver = Box::new(FileDriver::new(Arc::clone(&store) as _));
     Pool::with("/pool".into(), 2, store, driver)
 }
 
-struct Hooked {
-    inner: MemoryStore,
+/// The files, with a hook before each operation.
+pub(crate) struct Hooked<S> {
+    inner: S,
     hook: Box<Hook>,
+    /// Which files are not made durable when that is asked for.
+    forgets: fn(&Path) -> bool,
 }
 
-impl fmt::Debug for Hooked {
+impl<S> Hooked<S> {
+    pub(crate) fn new(
+        inner: S,
+        hook: impl Fn(&str, &Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { inner, hook: Box::new(hook), forgets: |_| false }
+    }
+
+    pub(crate) fn forgetting(self, forgets: fn(&Path) -> bool) -> Self {
+        Self { forgets, ..self }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Hooked<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
@@ -48,13 +64,14 @@ macro_rules! operations {
     };
 }
 
-impl Store for Hooked {
+impl<S: Store> Store for Hooked<S> {
     fn real(&self, path: &Path) -> PathBuf {
         self.inner.real(path)
     }
 
-    fn give_out(&self, from: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()> {
-        self.inner.give_out(from, to, progress)
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        (self.hook)("sync_file", path)?;
+        if (self.forgets)(path) { Ok(()) } else { self.inner.sync_file(path) }
     }
 
     operations! {
@@ -66,6 +83,7 @@ impl Store for Hooked {
         make_dir(path: &Path) -> io::Result<()>;
         make_image(path: &Path, size: Bytes) -> io::Result<()>;
         clone_image(path: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()>;
+        give_out(path: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()>;
         take_in(path: &Path, to: &Path, progress: &mut dyn Progress) -> io::Result<()>;
         write_new(path: &Path, content: &[u8]) -> io::Result<()>;
         link(path: &Path, to: &Path) -> io::Result<()>;
@@ -74,7 +92,6 @@ impl Store for Hooked {
         remove_dir(path: &Path) -> io::Result<()>;
         grow(path: &Path, size: Bytes) -> io::Result<()>;
         set_modified(path: &Path, time: SystemTime) -> io::Result<()>;
-        sync_file(path: &Path) -> io::Result<()>;
         sync_dir(path: &Path) -> io::Result<()>;
     }
 }

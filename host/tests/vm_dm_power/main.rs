@@ -4,8 +4,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod forgetful;
 mod history;
+#[path = "../hooked/mod.rs"]
+mod hooked;
 mod machine;
 mod record;
 mod replay;

@@ -1,8 +1,8 @@
 //! In the guest: what is done while the disk is recorded.
 
 use crate::{
-    forgetful::Forgetful,
     history::{CHUNK, template, written},
+    hooked::Hooked,
     machine::{here, pool, run},
 };
 use ebbtide::pool::driver::{Access, Commit as _, DmDriver, Ending, LinuxStore, Volumes as _, dm};
@@ -28,7 +28,11 @@ fn recorded_in_the_guest() {
     let Some(forgets) = here() else { return };
     let volume = template();
     fs::create_dir_all(pool().join(&volume.files.dir)).unwrap();
-    let store = Forgetful { files: LinuxStore::copy(pool()), forgets: forgets == "base" };
+    let mut store = Hooked::new(LinuxStore::copy(pool()), |_, _| Ok(()));
+    if forgets == "base" {
+        store =
+            store.forgetting(|path| path.ends_with("root.img") || path.ends_with("root-dirty.img"));
+    }
     let driver = DmDriver::new(Arc::new(store), dm::devices(), dm::CHUNK);
     let start = || driver.start(&volume, Access::Shared).unwrap().path;
     driver.create(&volume).unwrap();

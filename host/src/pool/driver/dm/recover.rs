@@ -1,7 +1,8 @@
 //! What a cut has left half done. Pure.
 //!
 //! What is being made has a name that says so, and goes. Two changes go on or are undone otherwise: an import whose base
-//! is in place gets its store, and what a revert wrote or a discard drops is put back.
+//! is in place gets its store, and what a revert wrote or a discard drops is put back. Where the kernel gave up the store
+//! that has it, nothing can be: what the base has is uncommitted then, and a commit or an import goes on from there.
 
 use super::{
     plan::{Act, Plan},
@@ -29,7 +30,8 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let (files, id) = (&volume.files, &volume.id);
     let mut said = Vec::new();
     // Where nothing is to be put back, the change had not begun, or was done but for its name.
-    if seen.base.asides.contains(REVERT) && seen.is_written() {
+    let is_lost = seen.head.is_some_and(|head| head.is_lost);
+    if seen.base.asides.contains(REVERT) && seen.is_written() && !is_lost {
         let mut plan = planner.discard(files.aside(REVERT))?.acts;
         said.push(format!(
             "what was written to {id} by a cut-off revert, or was being dropped, is gone"
@@ -43,12 +45,19 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
         return Ok(Plan { acts: plan, afterwards: stores::free(volume, seen), outcome: said });
     }
     let mut steps = Vec::new();
+    if seen.base.asides.contains(REVERT) && is_lost {
+        let (from, to) = (files.aside(REVERT), files.dirty());
+        steps.extend([Step::Rename { from, to }, sync_dir(volume)]);
+        said.push(format!(
+            "the version of {id} that a cut-off revert was to put back is lost: what the base has is uncommitted now"
+        ));
+    }
     let is_imported = seen.is_half_imported();
     if is_imported {
         steps.push(stores::place(files, import::PURPOSE));
         said.push(format!("an import into {id} was finished"));
     }
-    for (is_store, purpose) in asides(seen, |_| true) {
+    for (is_store, purpose) in asides(seen, |purpose| purpose != REVERT || !is_lost) {
         if is_imported && is_store && purpose == import::PURPOSE {
             continue;
         }
@@ -67,7 +76,7 @@ pub(super) fn plan(planner: &Planner<'_>) -> Result<Plan<Vec<String>>, Refusal> 
     let mut acts = Vec::new();
     let size = seen.head.map(|head| head.label.device);
     if let Some(size) =
-        size.filter(|_| seen.is_longer() && seen.base.dirty.is_none() && !is_imported)
+        size.filter(|_| seen.is_longer() && seen.base.dirty.is_none() && !is_imported && !is_lost)
     {
         acts.push(Act::Shorten { path: files.clean(), size });
         said.push(format!("a cut-off growth of {id} was undone: it has {size}"));

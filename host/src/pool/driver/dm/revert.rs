@@ -7,11 +7,12 @@ use super::{
     devices,
     name::Name,
     plan::{merge, open_to_write},
+    seen::read_head,
     uses::{How, REVERT},
 };
 use crate::{
     cow::Cow,
-    error::{Error, Result},
+    error::{Error, Refusal, RefusalKind, Result},
     file::{all_data, united},
     pool::{
         protocol::{revert::no_revision, sync_dir},
@@ -32,6 +33,7 @@ impl DmDriver {
         let kept = seen.kept(&volume.files);
         let chain = chain(&kept, to).filter(|_| seen.revision(to).is_some());
         let chain = chain.ok_or_else(|| no_revision(volume, &seen.revisions(), to))?;
+        self.whole(volume, to, &chain)?;
         let same_as = seen.content(to);
         if seen.head.is_some_and(|head| head.label.same_as == same_as) {
             self.steps(&[sync_dir(volume)])?;
@@ -68,6 +70,22 @@ impl DmDriver {
             self.apply(volume, plan)
         });
         placed.inspect_err(|_| self.undo(volume))
+    }
+
+    /// Refuses a version of which the kernel gave up a part, before anything is written.
+    fn whole(&self, volume: &Volume, of: Revision, chain: &Chain) -> Result<()> {
+        for delta in &chain.deltas {
+            if read_head(&self.store.real(delta))?.is_lost {
+                let text = format!(
+                    "version {of} of {} is lost: the kernel gave up {}, when a write to it failed",
+                    volume.id,
+                    delta.display()
+                );
+                let hint = "see 'ebbtide pool check'; versions after that one are whole";
+                return Err(Refusal::new(RefusalKind::Unable, text).hint(hint).into());
+            }
+        }
+        Ok(())
     }
 
     /// Writes a version of `size` bytes to the origin of its base, and zeros behind it: a disk does not shrink.

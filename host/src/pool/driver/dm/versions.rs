@@ -10,6 +10,7 @@
 //! follow.
 
 use super::{
+    not_lost,
     plan::{Act, Plan},
     seen::{Seen, What},
     stores,
@@ -89,12 +90,13 @@ impl Planner<'_> {
     /// anything is put back, and recovery finishes it. What needs room comes before that.
     ///
     /// # Errors
-    /// There is no version.
+    /// There is no version, or the kernel gave up the store that has it.
     pub(super) fn discard(&self, mark: PathBuf) -> Result<Plan<()>, Refusal> {
         let (volume, seen) = (self.volume, self.seen);
         let (Some(_), Some(head)) = (seen.base.clean, seen.head) else {
             return Err(no_version(volume));
         };
+        not_lost(volume, &head)?;
         let (base, store, size) =
             (volume.files.clean(), volume.files.cow().clean(), head.label.device);
         let mut begin = stores::make(&volume.files, &seen.cow, "discard", head.label, self.chunk);
