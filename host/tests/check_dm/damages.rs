@@ -40,6 +40,21 @@ fn resize(place: &Place, name: &str, size: u64) {
     File::options().write(true).open(root(place, name)).unwrap().set_len(size).unwrap();
 }
 
+fn reverted(place: &Place) {
+    crashed(place);
+    fs::rename(root(place, "root-dirty.img"), root(place, "root.img.aside-revert")).unwrap();
+}
+
+fn give_up(place: &Place) {
+    let file = File::options().write(true).open(root(place, "root-cow.img")).unwrap();
+    file.write_all_at(&[0], 4).unwrap();
+}
+
+pub(crate) fn lost_in_a_revert(place: &Place) {
+    reverted(place);
+    give_up(place);
+}
+
 pub(crate) const DAMAGES: &[Damage] = &[
     Damage {
         name: "a store that was being made",
@@ -55,11 +70,7 @@ pub(crate) const DAMAGES: &[Damage] = &[
     },
     Damage {
         name: "a revert that was cut in the middle",
-        make: |place| {
-            crashed(place);
-            fs::rename(root(place, "root-dirty.img"), root(place, "root.img.aside-revert"))
-                .unwrap();
-        },
+        make: reverted,
         found: &[("leftover", "root.img.aside-revert")],
         severity: Mendable,
     },
@@ -146,8 +157,7 @@ pub(crate) const DAMAGES: &[Damage] = &[
         name: "a store that the kernel gave up",
         make: |place| {
             crashed(place);
-            let file = File::options().write(true).open(root(place, "root-cow.img")).unwrap();
-            file.write_all_at(&[0], 4).unwrap();
+            give_up(place);
         },
         found: &[("store-lost", "root-cow.img"), ("uncommitted", "root-dirty.img")],
         severity: Human,

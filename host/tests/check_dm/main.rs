@@ -74,6 +74,22 @@ fn names_each_damage_and_mends_what_it_claims() {
     }
 }
 
+/// What is left to say is what a human decides: to commit what the base has, or to import a backup.
+#[test]
+fn a_revert_that_cannot_be_put_back_is_settled_as_what_the_base_has() {
+    let place = Place::new();
+    damages::lost_in_a_revert(&place);
+    let wanted = |wanted: &[(&str, &str)]| -> BTreeSet<_> {
+        wanted.iter().map(|(name, at)| ((*name).to_owned(), (*at).to_owned())).collect()
+    };
+    let found = named(&check(&place.pool()).unwrap().findings);
+    let lost = ("store-lost", "root-cow.img");
+    assert_eq!(found, wanted(&[("leftover", "root.img.aside-revert"), lost]));
+    let repaired = repair(&place.pool()).unwrap();
+    assert!(repaired.done[0].ends_with("what the base has is uncommitted now"), "{repaired:?}");
+    assert_eq!(named(&repaired.left), wanted(&[("uncommitted", "root-dirty.img"), lost]));
+}
+
 #[test]
 fn what_was_held_back_when_somebody_was_killed_goes_on() {
     let place = Place::new();

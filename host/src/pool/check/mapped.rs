@@ -16,7 +16,7 @@ use crate::{
     volume::{FileKind, Files, Role},
 };
 
-/// The end of the name that a base has while a revert writes to it.
+/// The end of the name that a base has while a revert writes to it, or what was written is put back.
 const REVERTING: &str = ".aside-revert";
 
 /// Looks at one volume, which the record describes.
@@ -155,12 +155,19 @@ impl One<'_> {
         }
     }
 
+    /// Returns whether a name says that the base is not its version.
+    fn is_written(&self) -> bool {
+        let is_reverted =
+            |entry: &&Entry| entry.name().is_some_and(|name| name.ends_with(REVERTING));
+        self.base.dirty.is_some() || self.base.asides.iter().any(is_reverted)
+    }
+
     fn pair(&self, base: &Entry, cow: &Entry, found: &mut Vec<Finding>) {
         // Of what is not written to, the base is the version, and it gets another store.
         let is_lost =
             |seen: &Result<StoreSeen, String>| seen.as_ref().is_ok_and(|seen| seen.is_lost);
         let stores = self.vm.stores.as_ref();
-        if self.base.dirty.is_none()
+        if !self.is_written()
             && stores.and_then(|stores| stores.get(&cow.path)).is_some_and(is_lost)
         {
             return;
@@ -184,9 +191,7 @@ impl One<'_> {
             let problem = Problem::BaseShort { found: found_size, wanted };
             found.push(human(&base.path, problem, "import an image of that version"));
         }
-        let is_reverted =
-            |entry: &&Entry| entry.name().is_some_and(|name| name.ends_with(REVERTING));
-        if self.base.dirty.is_some() || self.base.asides.iter().any(is_reverted) {
+        if self.is_written() {
             return;
         }
         if base.stat.size > seen.device {
