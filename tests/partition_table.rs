@@ -244,3 +244,27 @@ fn a_disk_with_one_block_between_the_ends_has_room_for_one_partition() {
         assert_eq!(read(&table, &ends), Ok(as_read(&table)), "{block:?}");
     }
 }
+
+/// All that the kernel counts of a disk fits into 63 bits: also the end of the entries.
+#[test]
+fn entries_that_end_where_nobody_counts_are_refused() {
+    for block in [LogicalBlock::B512, LogicalBlock::B4096] {
+        let (bytes, countable) = (block.bytes(), (1 << 63) / block.bytes());
+        let table = Table { disk: Guid([1; 16]), block, blocks: 1 << 20, entries: vec![] };
+        let head = table.build().expect("an empty table").head;
+        let seen = |start: u64| {
+            let mut header = head[bytes as usize..][..92].to_vec();
+            header[72..80].copy_from_slice(&start.to_le_bytes());
+            header[16..20].fill(0);
+            let sum = gpt_reader::crc32(&header);
+            header[16..20].copy_from_slice(&sum.to_le_bytes());
+            gpt_seen::Seen::parse(&header, block, 1)
+        };
+        let last = countable - 16384 / bytes - 1;
+        assert_eq!(seen(last).map(|seen| seen.entries().end), Ok((1 << 63) - bytes), "{block:?}");
+        for start in [last + 1, countable - 1, countable, u64::MAX] {
+            let wanted = gpt_seen::Problem::Field { field: "block of the entries", found: start };
+            assert_eq!(seen(start).err(), Some(wanted), "{block:?}");
+        }
+    }
+}

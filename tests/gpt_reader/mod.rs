@@ -198,7 +198,7 @@ fn guid(bytes: &[u8]) -> [u8; 16] {
 
 /// CRC-32 as ISO 3309 and the specification have it: reflected polynomial 0xedb88320, all ones
 /// before and after.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| sum >> 8 ^ TABLE[(sum as u8 ^ byte) as usize])
 }
 

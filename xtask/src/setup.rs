@@ -106,7 +106,8 @@ fn missing(is_here: impl Fn(&str) -> bool) -> Vec<&'static Need> {
 
 fn is_here(proof: &str) -> bool {
     if let Some((before, after)) = proof.split_once('*') {
-        let (above, start) = before.rsplit_once('/').unwrap_or(("", before));
+        let (above, start) = before.rsplit_once('/').unwrap_or((".", before));
+        let above = if above.is_empty() { "/" } else { above };
         let dirs = std::fs::read_dir(above).into_iter().flatten().flatten();
         return dirs
             .filter(|dir| dir.file_name().to_string_lossy().starts_with(start))

@@ -66,7 +66,8 @@ impl Seen {
         let length = u64::from(count) * u64::from(entry);
         field("number of entries", count.into(), length <= MAX_ENTRIES.0)?;
         let entries = u64_at(header, 72);
-        field("block of the entries", entries, countable(entries))?;
+        let ends = |start: u64| start * block.bytes() + length < 1 << 63;
+        field("block of the entries", entries, countable(entries) && ends(entries))?;
         Ok(Self {
             block,
             disk: guid_at(header, 56),
