@@ -3,7 +3,7 @@
 use super::{Result, memory};
 use ebbtide::{
     name::VmName,
-    pool::{Pool, driver::Ending, store::Unseen},
+    pool::{Create, DriverName, Pool, driver::Ending, store::Unseen},
     vm::{self, Allow, Guard, NewTemplate, NewVm, RootSource, Run},
 };
 use ebbtide_format::units::Bytes;
@@ -41,11 +41,7 @@ pub(crate) fn make(dir: &Path, count: usize) -> Result<()> {
 }
 
 fn new(dir: &Path) -> Result<Pool> {
-    for name in ["vm-templates", "appvms", "snapshots"] {
-        fs::create_dir_all(dir.join(name))?;
-    }
-    fs::write(dir.join("pool.toml"), "format = 1\ndriver = \"dm\"\n")?;
-    let pool = Pool::open(dir)?;
+    let pool = Pool::create(dir, &Create { driver: Some(DriverName::Dm), ..Create::default() })?;
     template(&pool, ALONE, ROOT)?;
     template(&pool, SHARED, ROOT)?;
     for (name, template) in [(FIRST, ALONE), (SECOND, ALONE), (MORE, SHARED)] {

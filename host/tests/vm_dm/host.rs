@@ -5,7 +5,7 @@ use ebbtide::{
     Error, Result, VmName,
     name::VolumeName,
     pool::{
-        Pool,
+        Create, DriverName, Pool,
         driver::{Disk, Ending, Outcome, Version},
         store::Unseen,
     },
@@ -37,11 +37,8 @@ impl Host {
     /// these AppVMs. `None` where this is no guest.
     pub(crate) fn new(called: &str, keep: u32, content: &Content, apps: &[&str]) -> Option<Self> {
         let dir = here()?.join(called);
-        for part in ["vm-templates", "appvms", "snapshots"] {
-            fs::create_dir_all(dir.join(part)).unwrap();
-        }
-        fs::write(dir.join("pool.toml"), "format = 1\ndriver = \"dm\"\n").unwrap();
-        let host = Self::open(&dir);
+        let options = Create { driver: Some(DriverName::Dm), ..Create::default() };
+        let host = Self { pool: Pool::create(&dir, &options).unwrap(), dir };
         let mut new = NewTemplate::new(RootSource::Blank(content.size()));
         (new.private, new.swap, new.keep) = (Bytes(0), Bytes(0), Some(keep));
         vm::create_template(&host.pool, &name(TEMPLATE), &new, &mut Unseen).unwrap();
