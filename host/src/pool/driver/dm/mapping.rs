@@ -2,6 +2,7 @@
 
 use super::{
     DmDriver, Volume,
+    beside::is_used_beside,
     devices::{Change, Found},
     name::Name,
     reconcile::{Open, reconcile},
@@ -91,7 +92,7 @@ impl DmDriver {
     /// Returns whether a version stays mapped when one of its users goes, and nothing has to change.
     fn stays_mapped(&self, base: Inode, volume: &Volume, store: Stat) -> Result<bool> {
         let name = Name::Snapshot { base, store: store.inode };
-        let is_used = uses::is_used_beside(&*self.store, &volume.files, store)?;
+        let is_used = is_used_beside(&*self.store, &volume.files, store)?;
         Ok(is_used && self.is_settled(base, name)?)
     }
 

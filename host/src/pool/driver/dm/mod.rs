@@ -10,6 +10,7 @@
 //! anybody uses it, whoever made it, and what a killed process has left is put right by the next one.
 
 mod alive;
+mod beside;
 mod chain;
 mod commit;
 mod content;

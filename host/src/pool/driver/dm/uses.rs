@@ -16,10 +16,7 @@ use crate::{
     name::COW,
     pool::store::{Inode, Kind, Stat, Store},
     vm::Kind as VmKind,
-    volume::{
-        FileKind, Files,
-        files::{file_name, read_name},
-    },
+    volume::{FileKind, Files, files::read_name},
 };
 use std::{
     io,
@@ -94,39 +91,31 @@ pub(super) fn uses(store: &dyn Store, of: Inode, near: &[&Path]) -> Result<Vec<U
     Ok(found.uses)
 }
 
-/// Returns whether another VM uses the version that one uses by this name, as far as that is told by a name like it.
-///
-/// # Errors
-/// A directory cannot be read.
-pub(super) fn is_used_beside(store: &dyn Store, files: &Files, version: Stat) -> Result<bool> {
-    let name = file_name(&files.used().name, &FileKind::Clean);
-    // Its own, and that of whoever made it.
-    if version.links <= 2 {
-        return Ok(false);
-    }
-    for dir in directories(store)? {
-        if dir != files.dir && inode(store, &dir.join(&name))? == Some(version.inode) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Returns the directories of VMs. A link to one is none: nobody ends what would be used there.
+/// Returns the directories of VMs.
 fn directories(store: &dyn Store) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
-    for kind in [VmKind::Template, VmKind::AppVm] {
-        let above = Path::new(kind.directory());
-        for name in names(store, above)? {
-            let dir = above.join(name);
-            let found = store.stat(&dir);
-            let found = found.map_err(Error::doing(format!("look at {}", dir.display())))?;
-            if found.is_some_and(|found| found.kind == Kind::Directory) {
-                all.push(dir);
-            }
+    for dir in entries(store)? {
+        if is_directory(store, &dir)? {
+            all.push(dir);
         }
     }
     Ok(all)
+}
+
+/// Returns whatever is where directories of VMs are, by name.
+pub(super) fn entries(store: &dyn Store) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for kind in [VmKind::Template, VmKind::AppVm] {
+        let above = Path::new(kind.directory());
+        all.extend(names(store, above)?.into_iter().map(|name| above.join(name)));
+    }
+    Ok(all)
+}
+
+/// Returns whether this is a directory. A link to one is none: nobody ends what would be used there.
+pub(super) fn is_directory(store: &dyn Store, dir: &Path) -> Result<bool> {
+    let found = store.stat(dir).map_err(Error::doing(format!("look at {}", dir.display())))?;
+    Ok(found.is_some_and(|found| found.kind == Kind::Directory))
 }
 
 /// The names of a base that were found, and what they tell.
