@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 fn take(pool: &Pool, vm: &str) -> ebbtide::Result<Snapshot> {
     let guard = Guard::take(pool, &name(vm), "snapshot", Allow::Stopped)?;
-    vm::snapshot(pool, &guard, &mut Unseen)
+    vm::snapshot(pool, &guard, None, None, &mut Unseen)
 }
 
 fn dir(snapshot: &Snapshot) -> PathBuf {
@@ -70,7 +70,7 @@ fn a_snapshot_outlives_its_disks_and_its_vm() {
     let (store, pool) = written();
     let snapshot = take(&pool, "debian").unwrap();
     let volumes: Vec<_> =
-        snapshot.disks.iter().map(|disk| (&*disk.volume, disk.uncommitted)).collect();
+        snapshot.disks.iter().map(|disk| (disk.volume.as_str(), disk.uncommitted)).collect();
     assert_eq!(volumes, [("root", false), ("private", false)]);
     assert_eq!(snapshot.record, pool.vm(&name("debian")).unwrap().record);
     let inode = |path: &Path| store.stat(path).unwrap().unwrap().inode;
@@ -91,7 +91,7 @@ fn what_is_written_later_is_not_in_it() {
     let files = Path::new("vm-templates/debian");
     pools::write(&store, files, "root", b"sys2");
     // The engine has paused the guest.
-    let snapshot = vm::snapshot(&pool, &guard, &mut Unseen).unwrap();
+    let snapshot = vm::snapshot(&pool, &guard, None, None, &mut Unseen).unwrap();
     assert!(snapshot.disks.iter().all(|disk| disk.uncommitted));
     pools::write(&store, files, "root", b"sys3");
     pools::write(&store, files, "private", b"away");

@@ -1,5 +1,6 @@
 //! A VM's record, `vm.toml`: who it is and how it runs. What its disks hold is told by their files alone.
 
+pub use super::flags::{Ahead, Flags, Hot, Instance, Versioned};
 use crate::{
     error::{Error, Result},
     name::VmName,
@@ -29,8 +30,23 @@ pub struct Record {
     /// The template of an AppVM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<VmName>,
+    /// What a linked clone was made of: the VM with whose versions its disks began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<VmName>,
+    /// The snapshot that its disks were last the same as: the one taken of it last, or reverted to since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Uuid>,
     /// When the record was made.
     pub created: Timestamp,
+    /// What may be done with it.
+    #[serde(default, skip_serializing_if = "Flags::is_default")]
+    pub flags: Flags,
+    /// `Some` for the working VM of a versioned one, `NAME-next`: when it makes versions, and which stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versioned: Option<Versioned>,
+    /// What is made before somebody starts a disposable of it.
+    #[serde(default, skip_serializing_if = "Ahead::is_default")]
+    pub ahead: Ahead,
     /// How many versions of each disk are kept; the pool's number where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
@@ -60,7 +76,12 @@ impl Record {
             uuid: Uuid::new_v4(),
             kind,
             template,
+            base: None,
+            parent: None,
             created: Timestamp::now(),
+            flags: Flags::default(),
+            versioned: None,
+            ahead: Ahead::default(),
             keep: None,
             root: Root::default(),
             private: Private::default(),

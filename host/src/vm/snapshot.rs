@@ -7,13 +7,17 @@
 //! It is a directory that is renamed into place, so it is there as a whole or not at all. Versions are immutable: it
 //! outlives its disks, its VM, and whatever becomes of them.
 
-use super::{Guard, Record, aside::Aside, sweep};
+use super::{
+    Guard, Record,
+    aside::Aside,
+    instant::{self, InstantDisk, Memory, Still, unable},
+    sweep,
+};
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Error, Result},
     name::VmName,
-    pool::{Pool, SNAPSHOTS, step, store::Progress},
+    pool::{Pool, SNAPSHOTS, store::Progress},
     record as text,
-    volume::{FileKind, files::file_name},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,26 +37,26 @@ pub struct Snapshot {
     pub format: u32,
     /// Its own.
     pub uuid: Uuid,
-    /// The VM's name at that time; who it is says the record.
+    /// The VM's name at that time.
     pub vm: VmName,
+    /// The VM, by its UUID. `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_of: Option<Uuid>,
+    /// The snapshot that the VM's disks had begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Uuid>,
+    /// What a person calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// When it was taken.
     pub time: Timestamp,
+    /// What the machine whose memory it has was; `None` for one without memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// The disks that it has.
-    pub disks: Vec<SnapshotDisk>,
+    pub disks: Vec<InstantDisk>,
     /// The VM's record.
     pub record: Record,
-}
-
-/// A disk of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SnapshotDisk {
-    /// Stays the same whatever becomes of it.
-    pub uuid: Uuid,
-    /// Which disk of the VM it is, and its file's name before `.img`.
-    pub volume: String,
-    /// Whether it is what was written and not committed; else it is a version.
-    pub uncommitted: bool,
 }
 
 /// Takes a snapshot of the disks that a VM keeps. Whoever has the VM's lock takes it, so the disks are of one instant: of a
@@ -60,9 +64,15 @@ pub struct SnapshotDisk {
 ///
 /// # Errors
 /// A file operation fails; nothing is there then, or the next command that makes or removes a VM removes it.
-pub fn snapshot(pool: &Pool, guard: &Guard, progress: &mut dyn Progress) -> Result<Snapshot> {
+pub fn snapshot(
+    pool: &Pool,
+    guard: &Guard,
+    label: Option<&str>,
+    still: Option<&mut dyn Still>,
+    progress: &mut dyn Progress,
+) -> Result<Snapshot> {
     if pool.driver().instants().is_none() {
-        return Err(unable(&guard.vm().name).into());
+        return Err(unable(guard.vm()));
     }
     let uuid = Uuid::new_v4();
     let target = Path::new(SNAPSHOTS).join(uuid.to_string());
@@ -73,7 +83,7 @@ pub fn snapshot(pool: &Pool, guard: &Guard, progress: &mut dyn Progress) -> Resu
         }
         Aside::begin(pool, &target, &lock)?
     };
-    let made = fill(pool, guard, uuid, &aside.dir, progress).and_then(|snapshot| {
+    let made = fill(pool, guard, uuid, label, &aside.dir, still, progress).and_then(|snapshot| {
         let lock = pool.lock()?;
         let record = text::print(&snapshot, Path::new(FILE))?;
         aside.finish(pool.store(), FILE, record, &lock)?;
@@ -90,33 +100,26 @@ fn fill(
     pool: &Pool,
     guard: &Guard,
     uuid: Uuid,
+    label: Option<&str>,
     dir: &Path,
+    still: Option<&mut dyn Still>,
     progress: &mut dyn Progress,
 ) -> Result<Snapshot> {
     let vm = pool.vm(&guard.vm().name)?;
-    let driver = pool.driver().instants().ok_or_else(|| unable(&vm.name))?;
-    let mut snapshot = Snapshot {
+    let time = Timestamp::now();
+    let (disks, memory) = instant::fill(pool, &vm, dir, still, progress)?;
+    Ok(Snapshot {
         format: FORMAT,
         uuid,
-        vm: vm.name.clone(),
-        time: Timestamp::now(),
-        disks: Vec::new(),
-        record: vm.record.clone(),
-    };
-    for volume in vm.volumes(pool)?.iter().filter(|volume| volume.role.is_kept()) {
-        let to = dir.join(file_name(&volume.id.volume, &FileKind::Clean));
-        let Some((steps, uncommitted)) = driver.instant(volume, &to)? else { continue };
-        step::apply(&steps, pool.store(), progress)?;
-        let volume = volume.id.volume.to_string();
-        snapshot.disks.push(SnapshotDisk { uuid: Uuid::new_v4(), volume, uncommitted });
-    }
-    Ok(snapshot)
-}
-
-/// Refuses where disks are written in place: what was not committed cannot be kept beside that.
-fn unable(vm: &VmName) -> Refusal {
-    let text = format!("{vm} cannot have snapshots: this pool writes its disks in place");
-    Refusal::new(RefusalKind::Unable, text).hint("the driver reflink, on btrfs or XFS, can do that")
+        vm: vm.name,
+        snapshot_of: Some(vm.record.uuid),
+        parent: vm.record.parent,
+        label: label.map(Into::into),
+        time,
+        memory,
+        disks,
+        record: vm.record,
+    })
 }
 
 /// Returns the snapshots of a pool, oldest first, and why others cannot be read.
