@@ -3,8 +3,9 @@
 use super::{Context, out, supervise};
 use ebbtide::{
     Result, VmName,
-    engine::qemu::{self, Ready},
+    engine::qemu::{self, How, Ready},
     pool::Pool,
+    vm::savestate::source,
 };
 use std::ffi::OsString;
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
 pub(crate) struct What {
     /// The VM or the template
     pub(crate) name: VmName,
+    /// Go on from where a machine stood: a savestate, or a snapshot with memory, by its UUID, a beginning of it, or a label
+    #[arg(long, value_name = "ID")]
+    from: Option<String>,
     /// Further arguments of QEMU
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
@@ -34,8 +38,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 
 /// Makes a VM ready to run.
 pub(crate) fn ready<'a>(pool: &'a Pool, what: &What) -> Result<Ready<'a>> {
-    let What { name, args } = what;
+    let What { name, from, args } = what;
     // Said here, and not by a process that is started for it.
     pool.vm(name)?;
-    qemu::start(pool, name, supervise::command(pool, name, args)?, &mut out::say)
+    let source = from.as_ref().map(|id| source(pool, id)).transpose()?;
+    let from = source.map(|source| source.uuid.to_string());
+    let how = How { extra: args.clone(), from, ..How::default() };
+    qemu::start(pool, name, supervise::command(pool, name, &how)?, &mut out::say)
 }

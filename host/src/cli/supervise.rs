@@ -1,7 +1,11 @@
 //! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
 
 use super::Context;
-use ebbtide::{Error, Result, VmName, engine::qemu, pool::Pool};
+use ebbtide::{
+    Error, Result, VmName,
+    engine::qemu::{self, How},
+    pool::Pool,
+};
 use nix::unistd::{dup2_stdout, setsid};
 use std::{
     env,
@@ -17,17 +21,31 @@ use std::{
 pub(crate) struct Options {
     /// The VM
     name: VmName,
+    /// What its machine goes on from
+    #[arg(long, value_name = "ID")]
+    from: Option<String>,
+    /// Start from the beginning where it cannot
+    #[arg(long, requires = "from")]
+    or_cold: bool,
+    /// Have it stand still until somebody wants it
+    #[arg(long)]
+    ready: bool,
     /// Further arguments of QEMU
     #[arg(last = true)]
     args: Vec<OsString>,
 }
 
 /// Returns the command that supervises a VM.
-pub(crate) fn command(pool: &Pool, name: &VmName, args: &[OsString]) -> Result<Command> {
+pub(crate) fn command(pool: &Pool, name: &VmName, how: &How) -> Result<Command> {
     let doing = "find this program to start it again";
     let mut command = Command::new(env::current_exe().map_err(Error::doing(doing))?);
-    command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str(), "--"]);
-    command.args(args);
+    command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str()]);
+    if let Some(from) = &how.from {
+        command.arg("--from").arg(from);
+    }
+    let flags = [(how.or_cold, "--or-cold"), (how.ready, "--ready")];
+    command.args(flags.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, flag)| flag));
+    command.arg("--").args(&how.extra);
     Ok(command)
 }
 
@@ -35,7 +53,9 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     // Out of the terminal's reach. Started by hand it leads a group, and stays where it is.
     let _ = setsid();
     let asker = asker().map_err(Error::doing("talk to who started this"))?;
-    qemu::supervise(&context.open()?, &options.name, &options.args, asker)
+    let Options { name, from, or_cold, ready, args } = options;
+    let how = How { extra: args.clone(), from: from.clone(), or_cold: *or_cold, ready: *ready };
+    qemu::supervise(&context.open()?, name, &how, asker)
 }
 
 /// Takes whoever started this out of standard output, which nobody else is to write to.

@@ -1,6 +1,9 @@
 //! What cuts have left of VMs that were being made or removed.
 
-use super::{Kind, aside, instant, record, run};
+use super::{
+    Kind, aside, instant, record, run,
+    savestate::{self, SAVESTATES},
+};
 use crate::{
     error::{Error, Result},
     file,
@@ -22,7 +25,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Removes what cuts have left of VMs and snapshots that were being made, and finishes removals. Returns a sentence for
+/// Removes what cuts have left of VMs, snapshots and savestates that were being made, and finishes removals. Returns a sentence for
 /// each thing that it did. What somebody is making now is left alone.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub fn sweep(pool: &Pool) -> Result<Vec<String>> {
 /// Removes directories that were being built by somebody who is gone.
 pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>> {
     let mut said = Vec::new();
-    for parent in [Kind::Template.directory(), Kind::AppVm.directory(), SNAPSHOTS] {
+    for parent in [Kind::Template.directory(), Kind::AppVm.directory(), SNAPSHOTS, SAVESTATES] {
         let parent = Path::new(parent);
         for name in names(pool, parent)? {
             if !name.starts_with(aside::PREFIX) {
@@ -190,7 +193,7 @@ fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
 fn is_ours(name: &str) -> bool {
-    let records = [record::FILE, run::FILE, super::snapshot::FILE];
+    let records = [record::FILE, run::FILE, super::snapshot::FILE, savestate::FILE];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
         || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)

@@ -220,6 +220,13 @@ pub trait Instants: Volumes {
     /// Returns how the new file `to` becomes the content of a disk that nobody writes to while that is done, and whether it
     /// is uncommitted; `None` for a disk without content. A clone is not durable by that.
     fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>>;
+
+    /// Makes a volume ready for an engine with the content of `from`, a file of the pool that nobody ever writes to, in the
+    /// place of its current version. Ends by [`Volumes::stop`], as what [`Volumes::start`] began does.
+    ///
+    /// # Errors
+    /// Something is uncommitted; a file operation fails. What was made is undone then.
+    fn resume(&self, volume: &Volume, from: &Path, access: Access) -> Result<Disk>;
 }
 
 /// Drivers that keep versions.
