@@ -9,6 +9,7 @@
 //! ```
 
 pub mod adopt;
+mod alias;
 pub mod check;
 pub mod config;
 mod create;

@@ -70,6 +70,12 @@ impl Guard {
         Ok(Self { vm, said, is_prepared, lock })
     }
 
+    /// Returns that of a VM that was just made, with the lock that its builder has.
+    pub(super) fn of_new(vm: Vm, said: Vec<String>, lock: Lock, purpose: &str) -> Self {
+        tell(&lock, purpose);
+        Self { vm, said, is_prepared: false, lock }
+    }
+
     /// Returns what was settled, a sentence for each thing.
     #[must_use]
     pub fn said(&self) -> &[String] {

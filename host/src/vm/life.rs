@@ -18,6 +18,7 @@ use crate::{
 /// The template is missing. Names the volume, and what could not be ended again.
 pub fn prepare(pool: &Pool, guard: &Guard, run: Run) -> Result<Vec<Disk>> {
     let vm = guard.vm();
+    vm.changeable()?;
     if let Some(template) = &vm.record.template {
         pool.vm(template)?;
     }

@@ -1,6 +1,6 @@
 //! What cuts have left of VMs that were being made or removed.
 
-use super::{Kind, aside, record, run};
+use super::{Kind, Vm, aside, copy, record, run, versioning, volatile};
 use crate::{
     error::{Error, Result},
     file,
@@ -31,6 +31,34 @@ pub fn sweep(pool: &Pool) -> Result<Vec<String>> {
     let lock = pool.lock()?;
     let mut said = asides(pool, &lock)?;
     said.extend(removals(pool, &lock)?.into_iter().map(|(_, sentence, _)| sentence));
+    said.extend(tidy(pool, &lock)?);
+    Ok(said)
+}
+
+/// Does what a stop or a commit has made possible: versions that are due, and VMs that waited to be removed. Returns a
+/// sentence for each. Where nothing can be due, no lock is taken.
+///
+/// # Errors
+/// Somebody has the pool's lock; a file operation fails.
+pub fn follow_up(pool: &Pool) -> Result<Vec<String>> {
+    let may_be_due = |vm: &Vm| {
+        let flags = &vm.record.flags;
+        flags.volatile || flags.replaces.is_some() || vm.record.versioned.is_some()
+    };
+    if !pool.vms()?.vms.iter().any(may_be_due) {
+        return Ok(Vec::new());
+    }
+    let lock = pool.lock()?;
+    tidy(pool, &lock)
+}
+
+/// Brings all VMs to where they should be: clones that replace others, versions that are due, VMs that wait to be removed.
+/// Returns a sentence for each thing that it did. The pool is locked.
+pub(super) fn tidy(pool: &Pool, pool_is_locked: &Lock) -> Result<Vec<String>> {
+    let mut said = asides(pool, pool_is_locked)?;
+    said.extend(copy::follow(pool, pool_is_locked)?);
+    said.extend(versioning::settle(pool, pool_is_locked)?);
+    said.extend(volatile::sweep(pool, pool_is_locked)?);
     Ok(said)
 }
 

@@ -76,6 +76,8 @@ pub enum Problem {
     TemplateIsNone { template: VmName },
     TemplateIsItself,
     TemplateCycle { through: Vec<VmName> },
+    BaseMissing { base: VmName },
+    BaseCycle { through: Vec<VmName> },
     CutOff,
     RunUnreadable(String),
     InitrdAlone,
@@ -135,6 +137,8 @@ impl Problem {
             Self::TemplateIsNone { .. } => "template-is-none",
             Self::TemplateIsItself => "template-is-itself",
             Self::TemplateCycle { .. } => "template-cycle",
+            Self::BaseMissing { .. } => "base-missing",
+            Self::BaseCycle { .. } => "base-cycle",
             Self::CutOff => "cut-off",
             Self::RunUnreadable(_) => "run-unreadable",
             Self::InitrdAlone => "initrd-alone",
@@ -213,6 +217,13 @@ impl fmt::Display for Problem {
             Self::TemplateIsItself => f.write_str("names itself as its template"),
             Self::TemplateCycle { through } => {
                 f.write_str("boots from itself in the end:")?;
+                through.iter().try_for_each(|name| write!(f, " {name}"))
+            }
+            Self::BaseMissing { base } => {
+                write!(f, "counts as a clone of {base}, and there is no VM of that name")
+            }
+            Self::BaseCycle { through } => {
+                f.write_str("counts as a clone of itself in the end:")?;
                 through.iter().try_for_each(|name| write!(f, " {name}"))
             }
             Self::CutOff => f.write_str("ran when its engine or the machine ended"),
