@@ -43,7 +43,10 @@ pub fn sweep(pool: &Pool) -> Result<Vec<String>> {
 pub fn follow_up(pool: &Pool) -> Result<Vec<String>> {
     let may_be_due = |vm: &Vm| {
         let flags = &vm.record.flags;
-        flags.volatile || flags.replaces.is_some() || vm.record.versioned.is_some()
+        flags.volatile
+            || flags.replaces.is_some()
+            || flags.version_of.is_some()
+            || vm.record.versioned.is_some()
     };
     if !pool.vms()?.vms.iter().any(may_be_due) {
         return Ok(Vec::new());

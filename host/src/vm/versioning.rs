@@ -109,16 +109,35 @@ pub fn make_version(pool: &Pool, name: &VmName) -> Result<Option<VmName>> {
 pub(super) fn settle(pool: &Pool, lock: &Lock) -> Result<Vec<String>> {
     let mut said = Vec::new();
     for vm in pool.vms()?.vms {
-        let Some(versioned) = vm.record.versioned else { continue };
-        match vm.name.of_next() {
-            None => become_next(pool, &vm, lock)?,
-            Some(name) if pool.versions_of(&name)?.is_empty() || !versioned.manual => {
-                said.extend(due(pool, &vm, &name, lock)?);
-            }
-            Some(_) => {}
+        let Some(versioned) = vm.record.versioned else {
+            give_up_alone(pool, &vm, lock)?;
+            continue;
+        };
+        let Some(name) = vm.name.of_next() else {
+            become_next(pool, &vm, lock)?;
+            continue;
+        };
+        let newest = pool.versions_of(&name)?.pop().map(|(_, newest)| newest.name);
+        if newest.is_none() || !versioned.manual {
+            said.extend(due(pool, &vm, &name, lock)?);
+        } else {
+            mark_versions(pool, &name, newest.as_ref(), lock)?;
         }
     }
     Ok(said)
+}
+
+/// Marks a version whose working VM is one no more.
+fn give_up_alone(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
+    let Some(of) = vm.record.flags.version_of.as_ref().filter(|_| !vm.record.flags.volatile) else {
+        return Ok(());
+    };
+    for name in [of.next()?, of.clone()] {
+        if pool.named(&name)?.is_some_and(|found| found.record.versioned.is_some()) {
+            return Ok(());
+        }
+    }
+    volatile::mark(pool, vm, lock)
 }
 
 /// Gives a versioned VM the name of a working one, after a version of it has the old name.
@@ -140,6 +159,10 @@ fn due(pool: &Pool, vm: &Vm, name: &VmName, lock: &Lock) -> Result<Option<String
         return Ok(None);
     }
     let made = next_version(pool, vm, name, lock)?;
+    if made.is_none() {
+        let newest = pool.versions_of(name)?.pop().map(|(_, newest)| newest.name);
+        mark_versions(pool, name, newest.as_ref(), lock)?;
+    }
     Ok(made.map(|made| format!("{made} is the newest version of {}", vm.name)))
 }
 
