@@ -1,7 +1,14 @@
 //! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
 
 use super::Context;
-use ebbtide::{Error, Result, VmName, engine::qemu, pool::Pool};
+use clap::ValueEnum;
+use ebbtide::{
+    Error, Result, VmName,
+    engine::qemu::{self, Wanted},
+    pool::Pool,
+    vm,
+};
+use log::LevelFilter;
 use nix::unistd::{dup2_stdout, setsid};
 use std::{
     env,
@@ -17,17 +24,37 @@ use std::{
 pub(crate) struct Options {
     /// The VM
     name: VmName,
+    /// Run a clone of it
+    #[arg(long, value_enum)]
+    instance: Option<Instance>,
     /// Further arguments of QEMU
     #[arg(last = true)]
     args: Vec<OsString>,
 }
 
-/// Returns the command that supervises a VM.
-pub(crate) fn command(pool: &Pool, name: &VmName, args: &[OsString]) -> Result<Command> {
+/// Which clone is made for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Instance {
+    /// NAME-instN, of an immutable VM
+    Kept,
+    /// NAME-dispN, gone when it stops
+    Disposable,
+}
+
+/// Returns the command that supervises a VM, or a clone of it.
+pub(crate) fn command(
+    pool: &Pool,
+    name: &VmName,
+    instance: Option<Instance>,
+    args: &[OsString],
+) -> Result<Command> {
     let doing = "find this program to start it again";
     let mut command = Command::new(env::current_exe().map_err(Error::doing(doing))?);
-    command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str(), "--"]);
-    command.args(args);
+    command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str()]);
+    if let Some(value) = instance.and_then(|instance| instance.to_possible_value()) {
+        command.args(["--instance", value.get_name()]);
+    }
+    command.arg("--").args(args);
     Ok(command)
 }
 
@@ -35,7 +62,16 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     // Out of the terminal's reach. Started by hand it leads a group, and stays where it is.
     let _ = setsid();
     let asker = asker().map_err(Error::doing("talk to who started this"))?;
-    qemu::supervise(&context.open()?, &options.name, &options.args, asker)
+    let instance = options.instance.map(|instance| match instance {
+        Instance::Kept => vm::Instance::Kept,
+        Instance::Disposable => vm::Instance::Disposable,
+    });
+    let wanted = Wanted { name: options.name.clone(), instance };
+    // Until there is a log, standard error is somebody's terminal.
+    let level = log::max_level();
+    log::set_max_level(LevelFilter::Warn);
+    let logged = || log::set_max_level(level);
+    qemu::supervise(&context.open()?, &wanted, &options.args, asker, &logged)
 }
 
 /// Takes whoever started this out of standard output, which nobody else is to write to.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
-    name::VolumeId,
+    name::{VmName, VolumeId},
     pool::driver::Outcome,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,6 +22,8 @@ const LONGEST: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum News {
+    /// Which VM it is: of one that is made for this run nobody knew that.
+    Named(VmName),
     /// Something was settled on the way.
     Said(String),
     /// QEMU is there with this number, and waits for [`Request::Go`].
@@ -65,6 +67,9 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// Where QEMU's last words are, when it was cut off.
     pub log: Option<PathBuf>,
+    /// What the end has made possible: versions that were due, VMs that waited to be removed.
+    #[serde(default)]
+    pub said: Vec<String>,
 }
 
 impl Report {
