@@ -68,11 +68,13 @@ fn a_snapshot_that_is_cut_is_whole_or_nothing() {
 #[test]
 fn a_snapshot_outlives_its_disks_and_its_vm() {
     let (store, pool) = written();
+    let record = pool.vm(&name("debian")).unwrap().record;
     let snapshot = take(&pool, "debian").unwrap();
     let volumes: Vec<_> =
         snapshot.disks.iter().map(|disk| (disk.volume.as_str(), disk.uncommitted)).collect();
     assert_eq!(volumes, [("root", false), ("private", false)]);
-    assert_eq!(snapshot.record, pool.vm(&name("debian")).unwrap().record);
+    assert_eq!(snapshot.record, record);
+    assert_eq!(pool.vm(&name("debian")).unwrap().record.parent, Some(snapshot.uuid));
     let inode = |path: &Path| store.stat(path).unwrap().unwrap().inode;
     let clean = Path::new("vm-templates/debian/root.img");
     assert_eq!(inode(&dir(&snapshot).join("root.img")), inode(clean), "nothing is copied");

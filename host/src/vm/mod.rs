@@ -40,7 +40,7 @@ pub use remove::{Removed, remove};
 pub use resize::resize;
 pub use run::{HOTPLUG, PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
-pub use snapshot::{Snapshot, snapshot, snapshots};
+pub use snapshot::{Snapshot, Taking, snapshot, snapshots};
 pub(crate) use status::status_of_locked;
 pub use status::{Status, status};
 pub use sweep::sweep;

@@ -1,6 +1,6 @@
 //! What cuts have left of VMs that were being made or removed.
 
-use super::{Kind, aside, record, run};
+use super::{Kind, aside, instant, record, run};
 use crate::{
     error::{Error, Result},
     file,
@@ -193,7 +193,7 @@ fn is_ours(name: &str) -> bool {
     let records = [record::FILE, run::FILE, super::snapshot::FILE];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
-        || ["kernel", "initrd", aside::LOCK].contains(&name)
+        || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)
         || records.iter().any(|record| file::aside(Path::new(record)) == Path::new(name))
         || volumes.iter().any(|volume| format!(".{volume}.lock") == name)
         || read_name(name).is_some_and(|(volume, _)| volumes.contains(&volume.as_str()))

@@ -174,15 +174,12 @@ fn is_busy(error: &io::Error) -> bool {
 }
 
 impl Instants for FileDriver {
-    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>> {
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>> {
         let seen = self.look(volume)?;
         let to = to.to_path_buf();
         Ok(match (seen.dirty, seen.clean) {
-            (Some(_), _) => {
-                let clone = Step::CloneImage { from: volume.files.dirty(), to: to.clone() };
-                Some((vec![clone, Step::SyncFile(to)], true))
-            }
-            (None, Some(_)) => Some((vec![Step::Link { from: volume.files.clean(), to }], false)),
+            (Some(_), _) => Some((Step::CloneImage { from: volume.files.dirty(), to }, true)),
+            (None, Some(_)) => Some((Step::Link { from: volume.files.clean(), to }, false)),
             (None, None) => None,
         })
     }

@@ -217,9 +217,9 @@ pub trait Volumes: fmt::Debug + Send + Sync {
 
 /// Drivers whose disks can be kept as they are at one instant, beside their versions.
 pub trait Instants: Volumes {
-    /// Returns how the new file `to` becomes the content of a disk that nobody writes to at this moment, and whether that
-    /// is uncommitted; `None` for a disk without content.
-    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>>;
+    /// Returns how the new file `to` becomes the content of a disk that nobody writes to while that is done, and whether it
+    /// is uncommitted; `None` for a disk without content. A clone is not durable by that.
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>>;
 }
 
 /// Drivers that keep versions.

@@ -3,20 +3,23 @@
 //! ```text
 //! snapshots/UUID/snapshot.toml    whose, when, which disks, and the record as it was; written last
 //! snapshots/UUID/NAME.img         a disk: a link of its version, or a clone of what was not committed
+//! snapshots/UUID/memory           the machine's, of a snapshot that has it
 //! ```
 //! It is a directory that is renamed into place, so it is there as a whole or not at all. Versions are immutable: it
 //! outlives its disks, its VM, and whatever becomes of them.
 
+mod create;
+
+pub use create::{Taking, snapshot};
+
 use super::{
-    Guard, Record,
-    aside::Aside,
-    instant::{self, InstantDisk, Memory, Still, unable},
-    sweep,
+    Record,
+    instant::{InstantDisk, Memory},
 };
 use crate::{
     error::{Error, Result},
     name::VmName,
-    pool::{Pool, SNAPSHOTS, store::Progress},
+    pool::Pool,
     record as text,
 };
 use jiff::Timestamp;
@@ -57,69 +60,6 @@ pub struct Snapshot {
     pub disks: Vec<InstantDisk>,
     /// The VM's record.
     pub record: Record,
-}
-
-/// Takes a snapshot of the disks that a VM keeps. Whoever has the VM's lock takes it, so the disks are of one instant: of a
-/// VM that does not run, or whose engine has paused it. Durable when it returns.
-///
-/// # Errors
-/// A file operation fails; nothing is there then, or the next command that makes or removes a VM removes it.
-pub fn snapshot(
-    pool: &Pool,
-    guard: &Guard,
-    label: Option<&str>,
-    still: Option<&mut dyn Still>,
-    progress: &mut dyn Progress,
-) -> Result<Snapshot> {
-    if pool.driver().instants().is_none() {
-        return Err(unable(guard.vm()));
-    }
-    let uuid = Uuid::new_v4();
-    let target = Path::new(SNAPSHOTS).join(uuid.to_string());
-    let aside = {
-        let lock = pool.lock()?;
-        for sentence in sweep::asides(pool, &lock)? {
-            log::warn!("{sentence}");
-        }
-        Aside::begin(pool, &target, &lock)?
-    };
-    let made = fill(pool, guard, uuid, label, &aside.dir, still, progress).and_then(|snapshot| {
-        let lock = pool.lock()?;
-        let record = text::print(&snapshot, Path::new(FILE))?;
-        aside.finish(pool.store(), FILE, record, &lock)?;
-        Ok(snapshot)
-    });
-    if made.is_err() {
-        aside.discard(pool);
-    }
-    made
-}
-
-/// Gives a snapshot its disks.
-fn fill(
-    pool: &Pool,
-    guard: &Guard,
-    uuid: Uuid,
-    label: Option<&str>,
-    dir: &Path,
-    still: Option<&mut dyn Still>,
-    progress: &mut dyn Progress,
-) -> Result<Snapshot> {
-    let vm = pool.vm(&guard.vm().name)?;
-    let time = Timestamp::now();
-    let (disks, memory) = instant::fill(pool, &vm, dir, still, progress)?;
-    Ok(Snapshot {
-        format: FORMAT,
-        uuid,
-        vm: vm.name,
-        snapshot_of: Some(vm.record.uuid),
-        parent: vm.record.parent,
-        label: label.map(Into::into),
-        time,
-        memory,
-        disks,
-        record: vm.record,
-    })
 }
 
 /// Returns the snapshots of a pool, oldest first, and why others cannot be read.
