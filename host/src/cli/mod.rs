@@ -17,6 +17,7 @@ mod logging;
 mod manual;
 mod out;
 mod outcome;
+mod place;
 mod pool;
 mod printable;
 mod progress;

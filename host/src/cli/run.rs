@@ -19,8 +19,8 @@ pub(crate) struct Options {
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    let name = &options.what.name;
     let ready = start::ready(&pool, &options.what)?;
+    let name = &ready.name().clone();
     // Attached before it runs, so that nothing it says is lost.
     let Status::Running(run) = status(&pool, &pool.vm(name)?)? else {
         let text = format!("{name} has ended before it ran");

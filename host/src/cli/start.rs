@@ -1,22 +1,32 @@
 //! `ebbtide start`.
 
-use super::{Context, out, supervise};
+use super::{
+    Context, out,
+    supervise::{self, Instance},
+};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Ready},
     pool::Pool,
     vm::savestate::source,
 };
+use serde::Serialize;
 use std::ffi::OsString;
 
 /// Start a VM or a template in the background
 ///
 /// It returns when the machine runs; 'ebbtide console' shows what it says. What a template writes becomes its new version
-/// when it shuts down.
+/// when it shuts down. Of an immutable VM, and with --disposable, it is a clone that is started; its name is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     what: What,
+}
+
+/// The clone that was started.
+#[derive(Debug, Serialize)]
+struct Started<'a> {
+    name: &'a VmName,
 }
 
 /// What is started, by whichever verb.
@@ -24,6 +34,9 @@ pub(crate) struct Options {
 pub(crate) struct What {
     /// The VM or the template
     pub(crate) name: VmName,
+    /// Start a clone, NAME-dispN, that is gone with all that it wrote when it stops
+    #[arg(long)]
+    disposable: bool,
     /// Go on from where a machine stood: a savestate, or a snapshot with memory, by its UUID, a beginning of it, or a label
     #[arg(long, value_name = "ID")]
     from: Option<String>,
@@ -33,16 +46,29 @@ pub(crate) struct What {
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
-    ready(&context.open()?, &options.what)?.go().map(drop)
+    let pool = context.open()?;
+    let ready = ready(&pool, &options.what)?;
+    let name = ready.name().clone();
+    ready.go()?;
+    match name == options.what.name {
+        true => Ok(()),
+        false if context.json => out::json(&Started { name: &name }),
+        false => out::line(name.as_str()),
+    }
 }
 
-/// Makes a VM ready to run.
+/// Makes a VM ready to run, or the clone that is run in its place.
 pub(crate) fn ready<'a>(pool: &'a Pool, what: &What) -> Result<Ready<'a>> {
-    let What { name, from, args } = what;
+    let What { name, disposable, from, args } = what;
     // Said here, and not by a process that is started for it.
-    pool.vm(name)?;
+    let vm = pool.vm(name)?;
+    let instance = match (disposable, vm.record.flags.immutable) {
+        (true, _) => Some(Instance::Disposable),
+        (false, true) => Some(Instance::Kept),
+        (false, false) => None,
+    };
     let source = from.as_ref().map(|id| source(pool, id)).transpose()?;
     let from = source.map(|source| source.uuid.to_string());
     let how = How { extra: args.clone(), from, ..How::default() };
-    qemu::start(pool, name, supervise::command(pool, name, &how)?, &mut out::say)
+    qemu::start(pool, name, supervise::command(pool, name, instance, &how)?, &mut out::say)
 }

@@ -82,6 +82,7 @@ fn settled(context: &Context, pool: &Pool, guard: &Guard, discard: bool) -> Resu
 
 /// Says how a VM ended, and what became of its volumes.
 pub(crate) fn print(context: &Context, name: &VmName, report: &Report, forced: bool) -> Result<()> {
+    said(&report.said);
     let outcomes = report.outcomes();
     if !outcomes.is_empty() {
         outcome::print(context, &outcomes)?;

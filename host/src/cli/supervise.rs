@@ -1,11 +1,14 @@
 //! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
 
 use super::Context;
+use clap::ValueEnum;
 use ebbtide::{
     Error, Result, VmName,
-    engine::qemu::{self, How},
+    engine::qemu::{self, How, Wanted},
     pool::Pool,
+    vm,
 };
+use log::LevelFilter;
 use nix::unistd::{dup2_stdout, setsid};
 use std::{
     env,
@@ -21,6 +24,9 @@ use std::{
 pub(crate) struct Options {
     /// The VM
     name: VmName,
+    /// Run a clone of it
+    #[arg(long, value_enum)]
+    instance: Option<Instance>,
     /// What its machine goes on from
     #[arg(long, value_name = "ID")]
     from: Option<String>,
@@ -35,11 +41,28 @@ pub(crate) struct Options {
     args: Vec<OsString>,
 }
 
-/// Returns the command that supervises a VM.
-pub(crate) fn command(pool: &Pool, name: &VmName, how: &How) -> Result<Command> {
+/// Which clone is made for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Instance {
+    /// NAME-instN, of an immutable VM
+    Kept,
+    /// NAME-dispN, gone when it stops
+    Disposable,
+}
+
+/// Returns the command that supervises a VM, or a clone of it.
+pub(crate) fn command(
+    pool: &Pool,
+    name: &VmName,
+    instance: Option<Instance>,
+    how: &How,
+) -> Result<Command> {
     let doing = "find this program to start it again";
     let mut command = Command::new(env::current_exe().map_err(Error::doing(doing))?);
     command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str()]);
+    if let Some(value) = instance.and_then(|instance| instance.to_possible_value()) {
+        command.args(["--instance", value.get_name()]);
+    }
     if let Some(from) = &how.from {
         command.arg("--from").arg(from);
     }
@@ -53,9 +76,18 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     // Out of the terminal's reach. Started by hand it leads a group, and stays where it is.
     let _ = setsid();
     let asker = asker().map_err(Error::doing("talk to who started this"))?;
-    let Options { name, from, or_cold, ready, args } = options;
+    let instance = options.instance.map(|instance| match instance {
+        Instance::Kept => vm::Instance::Kept,
+        Instance::Disposable => vm::Instance::Disposable,
+    });
+    let Options { from, or_cold, ready, args, .. } = options;
     let how = How { extra: args.clone(), from: from.clone(), or_cold: *or_cold, ready: *ready };
-    qemu::supervise(&context.open()?, name, &how, asker)
+    let wanted = Wanted { name: options.name.clone(), instance };
+    // Until there is a log, standard error is somebody's terminal.
+    let level = log::max_level();
+    log::set_max_level(LevelFilter::Warn);
+    let logged = || log::set_max_level(level);
+    qemu::supervise(&context.open()?, &wanted, &how, asker, &logged)
 }
 
 /// Takes whoever started this out of standard output, which nobody else is to write to.

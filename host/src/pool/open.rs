@@ -76,17 +76,26 @@ impl Pool {
         Ok(vms)
     }
 
-    /// Returns a VM.
+    /// Returns the VM that a name means: the one that has it, else the newest version of the versioned VM that has.
     ///
     /// # Errors
     /// There is none of that name; its record cannot be read.
     pub fn vm(&self, name: &VmName) -> Result<Vm> {
-        for kind in [Kind::Template, Kind::AppVm] {
-            if let Some(vm) = self.read_vm(kind, name)? {
-                return Ok(vm);
-            }
+        match self.named(name)? {
+            Some(vm) => Ok(vm),
+            None => self.newest(name)?.map_or_else(|| Err(self.missing(name)?.into()), Ok),
         }
-        Err(self.missing(name)?.into())
+    }
+
+    /// Returns the VM that has a name itself.
+    ///
+    /// # Errors
+    /// Its record cannot be read.
+    pub(crate) fn named(&self, name: &VmName) -> Result<Option<Vm>> {
+        match self.read_vm(Kind::Template, name)? {
+            Some(vm) => Ok(Some(vm)),
+            None => self.read_vm(Kind::AppVm, name),
+        }
     }
 
     /// Returns the names of directories that may be of VMs.
@@ -100,7 +109,7 @@ impl Pool {
     }
 
     /// Returns the VM with the record in the directory of that name, if there is one.
-    fn read_vm(&self, kind: Kind, name: &VmName) -> Result<Option<Vm>> {
+    pub(super) fn read_vm(&self, kind: Kind, name: &VmName) -> Result<Option<Vm>> {
         let dir: PathBuf = Path::new(kind.directory()).join(name);
         // A link to another VM's directory would be that VM again: its removal would be that of both.
         let stat = self.store().stat(&dir);

@@ -60,6 +60,11 @@ impl Aside {
         step::apply(&steps, store, &mut Unseen)
     }
 
+    /// Returns the lock of what is in place now.
+    pub(super) fn into_lock(self) -> Lock {
+        self.lock
+    }
+
     /// Removes what was built until something failed; what cannot be removed is left to the next sweep.
     pub(super) fn discard(self, pool: &Pool) {
         let there = pool.store().stat(&self.dir);

@@ -1,13 +1,18 @@
-//! A VM with the disks of another one.
+//! A VM with the disks of another one: linked clones.
+//!
+//! A clone has the versions of its base, not copies of them, so either may be removed first. Its record names the base.
 
-use super::{Allow, Guard, Vm, aside::Aside, make::free, record, sweep};
+use super::{
+    Allow, Flags, Guard, Record, Vm, aside::Aside, lineage::Lineage, make::free, record, rewrite,
+    sweep,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{
         Pool,
         step::{self, Step},
-        store::Unseen,
+        store::{Lock, Unseen},
     },
 };
 use jiff::Timestamp;
@@ -20,30 +25,81 @@ use uuid::Uuid;
 /// # Errors
 /// The name is taken; the other one is missing.
 pub fn clone(pool: &Pool, source: &VmName, name: &VmName) -> Result<Vec<String>> {
+    linked(pool, source, name, false)
+}
+
+/// Makes a replacement clone: what was linked to the other VM is linked to the clone from then on, clones of it and VMs
+/// that boot from it.
+///
+/// # Errors
+/// As for [`clone`], and one that boots from it runs.
+pub fn replace(pool: &Pool, source: &VmName, name: &VmName) -> Result<Vec<String>> {
+    linked(pool, source, name, true)
+}
+
+fn linked(pool: &Pool, source: &VmName, name: &VmName, replaces: bool) -> Result<Vec<String>> {
     // A release has the pool locked too, so the versions are of one instant.
     let lock = pool.lock()?;
-    let mut said = sweep::asides(pool, &lock)?;
+    let mut said = sweep::tidy(pool, &lock)?;
+    let (from, guard) = settled(pool, source, &mut said)?;
+    if replaces {
+        refuse_running(pool, &from)?;
+    }
+    let adjust = |record: &mut Record| record.flags.replaces = replaces.then(|| from.name.clone());
+    let made = make(pool, &from, name, adjust, &mut said, &lock)?;
+    // The clone is there as soon as it has its name; what cannot be linked now, the next command links.
+    drop((guard, made));
+    said.extend(follow(pool, &lock)?);
+    Ok(said)
+}
+
+/// Takes the lock of a VM that is cloned, if nobody has it, which settles what a cut left.
+pub(super) fn settled(
+    pool: &Pool,
+    source: &VmName,
+    said: &mut Vec<String>,
+) -> Result<(Vm, Option<Guard>)> {
     let guard = match Guard::take(pool, source, "clone", Allow::Prepared) {
         Err(Error::Refused(Refusal { kind: RefusalKind::Busy, .. })) => None,
         guard => Some(guard?),
     };
     said.extend(guard.iter().flat_map(|guard| guard.said().to_vec()));
-    let from = pool.vm(source)?;
+    Ok((pool.vm(source)?, guard))
+}
+
+/// Makes a linked clone, and returns it with its lock: nobody takes it before the caller lets it go. `adjust` changes its
+/// record. The pool is locked.
+pub(super) fn make(
+    pool: &Pool,
+    from: &Vm,
+    name: &VmName,
+    adjust: impl FnOnce(&mut Record),
+    said: &mut Vec<String>,
+    lock: &Lock,
+) -> Result<(Vm, Lock)> {
     let mut record = from.record.clone();
     record.uuid = Uuid::new_v4();
     record.created = Timestamp::now();
     record.pins.clear();
+    record.base = Some(from.name.clone());
+    record.parent = None;
+    record.flags = Flags::default();
+    record.versioned = None;
+    adjust(&mut record);
     let target = Path::new(record.kind.directory()).join(name);
-    free(pool, name, &target, &lock)?;
-    let aside = Aside::begin(pool, &target, &lock)?;
+    free(pool, name, &target, lock)?;
+    let aside = Aside::begin(pool, &target, lock)?;
     let to = Vm { name: name.clone(), dir: aside.dir.clone(), record };
-    let made = fill(pool, &from, &to, &mut said)
+    let made = fill(pool, from, &to, said)
         .and_then(|()| to.record.print())
-        .and_then(|text| aside.finish(pool.store(), record::FILE, text, &lock));
-    if made.is_err() {
-        aside.discard(pool);
+        .and_then(|text| aside.finish(pool.store(), record::FILE, text, lock));
+    match made {
+        Ok(()) => Ok((Vm { dir: target, ..to }, aside.into_lock())),
+        Err(error) => {
+            aside.discard(pool);
+            Err(error)
+        }
     }
-    made.map(|()| said)
 }
 
 /// Gives the new VM the versions of the other one, and its kernel.
@@ -72,4 +128,45 @@ fn fill(pool: &Pool, from: &Vm, to: &Vm, said: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a replacement of a template from which something boots at this moment.
+fn refuse_running(pool: &Pool, from: &Vm) -> Result<()> {
+    let lineage = Lineage::look(pool)?;
+    lineage.is_known(&from.name)?;
+    let boots = |vm: &&Vm| vm.record.template.as_ref() == Some(&from.name);
+    let running =
+        lineage.linked(&from.name).into_iter().filter(boots).filter(|vm| lineage.runs(&vm.name));
+    let running: Vec<_> = running.map(|vm| vm.name.as_str()).collect();
+    if running.is_empty() {
+        return Ok(());
+    }
+    let text =
+        format!("{} cannot be replaced: {} boots from it, and runs", from.name, running.join(", "));
+    Err(Refusal::new(RefusalKind::Busy, text).hint("stop that first").into())
+}
+
+/// Links what was linked to a VM to the clone that replaces it, also where a cut has left that half done. Returns a
+/// sentence for each that was linked anew.
+pub(super) fn follow(pool: &Pool, lock: &Lock) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for vm in pool.vms()?.vms {
+        let Some(of) = &vm.record.flags.replaces else { continue };
+        for other in
+            Lineage::look(pool)?.linked(of).into_iter().filter(|other| other.name != vm.name)
+        {
+            let mut other = other.clone();
+            for link in [&mut other.record.base, &mut other.record.template] {
+                if link.as_ref() == Some(of) {
+                    *link = Some(vm.name.clone());
+                }
+            }
+            rewrite(pool, &other, lock)?;
+            said.push(format!("{} is linked to {} now", other.name, vm.name));
+        }
+        let mut done = vm.clone();
+        done.record.flags.replaces = None;
+        rewrite(pool, &done, lock)?;
+    }
+    Ok(said)
 }

@@ -1,11 +1,12 @@
 //! What a VM's record says about its place among others: what may be done with it, and what is made of it.
 
+use crate::name::VmName;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// What may be done with a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Flags {
     /// Its disks never change: a start is that of a linked clone.
@@ -20,6 +21,12 @@ pub struct Flags {
     /// `Some` for a clone that a start has made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<Instance>,
+    /// The name whose newest version it is or was: `debian` for `debian-v3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_of: Option<VmName>,
+    /// A replacement clone that is not yet the base of all that was linked to this VM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<VmName>,
 }
 
 impl Flags {

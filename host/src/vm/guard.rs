@@ -67,7 +67,15 @@ impl Guard {
             Status::CutOff(run) => settle::settle(pool, &vm, Some(run))?,
             _ => settle::settle(pool, &vm, None)?,
         };
+        // What was settled may have changed its record.
+        let vm = if said.is_empty() { vm } else { pool.vm(name)? };
         Ok(Self { vm, said, is_prepared, lock })
+    }
+
+    /// Returns that of a VM that was just made, with the lock that its builder has.
+    pub(super) fn of_new(vm: Vm, said: Vec<String>, lock: Lock, purpose: &str) -> Self {
+        tell(&lock, purpose);
+        Self { vm, said, is_prepared: false, lock }
     }
 
     /// Returns what was settled, a sentence for each thing.

@@ -24,6 +24,7 @@ pub fn import(
     file: &Path,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
+    guard.vm().changeable()?;
     let volume = guard.vm().volume(pool, name)?;
     pool.driver().import_copy(&volume, file, progress)?;
     place(pool, guard, &volume).inspect_err(|_| {

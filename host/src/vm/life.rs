@@ -29,6 +29,7 @@ pub(super) fn prepare_by(
     start: &dyn Fn(&Volume) -> Result<Disk>,
 ) -> Result<Vec<Disk>> {
     let vm = guard.vm();
+    vm.changeable()?;
     if let Some(template) = &vm.record.template {
         pool.vm(template)?;
     }

@@ -206,6 +206,11 @@ pub(super) fn free(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &L
             return Err(Refusal::new(RefusalKind::Exists, text).into());
         }
     }
+    if let Some(newest) = pool.newest(name)? {
+        let text =
+            format!("{name} is the name of the newest version of a versioned VM, {}", newest.name);
+        return Err(Refusal::new(RefusalKind::Exists, text).into());
+    }
     sweep::finish_removal(pool, target, pool_is_locked)?;
     if !sweep::is_there(pool, target)? {
         return Ok(());
@@ -234,6 +239,12 @@ pub(super) fn free(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &L
 pub fn create(pool: &Pool, name: &VmName, new: &NewVm) -> Result<()> {
     let lock = pool.lock()?;
     let template = is_template(pool, &new.template)?;
+    if template.record.flags.volatile {
+        let text = format!("{} is to be removed; wanted a template that stays", template.name);
+        return Err(Refusal::new(RefusalKind::Rule, text)
+            .hint(format!("'ebbtide vm set {} volatile=no' keeps it", template.name))
+            .into());
+    }
     let mut record = Record::new(Kind::AppVm, Some(new.template.clone()));
     record.keep = new.keep;
     record.root = Root { own: new.own_root, cow: new.root_cow };

@@ -1,6 +1,10 @@
 //! The end of a VM.
 
-use super::{Allow, Guard, Kind, Vm, record, sweep};
+use super::{
+    Allow, Guard, Kind, Vm,
+    lineage::{Lineage, Reference},
+    record, rewrite, sweep, versioning, volatile,
+};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
@@ -8,7 +12,7 @@ use crate::{
         Pool,
         check::REMOVING,
         step::{self, Step},
-        store::Unseen,
+        store::{Lock, Unseen},
     },
     volume::{FileKind, files::read_name},
 };
@@ -21,15 +25,17 @@ pub struct Removed {
     pub said: Vec<String>,
     /// Files that are not ours, absolute: they stay, and so does their directory.
     pub left: Vec<PathBuf>,
+    /// What still refers to the VM: it is marked, and goes with the last of them.
+    pub later: Vec<Reference>,
 }
 
-/// Removes a VM with all its versions. After its first step the VM is gone, and the next removal, or [`sweep`], goes on
-/// where this one was cut.
+/// Removes a VM with all its versions, or marks it to go when nothing refers to it any more: it runs, or others boot from
+/// it. After its first step the VM is gone, and the next removal, or [`sweep`], goes on where this one was cut.
 ///
 /// # Errors
-/// It runs, is the template of others, or a version of it is exported.
+/// Somebody works on it, or a version of it is exported; the name is that of a versioned VM's newest version.
 pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
-    if let Ok(vm) = pool.vm(name) {
+    if let Some(vm) = pool.named(name)? {
         let volumes = vm.volumes(pool)?;
         volumes.iter().try_for_each(|volume| pool.driver().wait(volume))?;
     }
@@ -44,23 +50,63 @@ pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
             removed.said.push(sentence);
         }
     }
-    let vm = match pool.vm(name) {
-        Err(_) if was_begun => return Ok(removed),
-        vm => vm?,
+    let vm = match pool.named(name)? {
+        Some(vm) => vm,
+        None if was_begun => return Ok(removed),
+        None => return Err(no_vm_itself(pool, name)?),
     };
+    let lineage = Lineage::look(pool)?;
     if vm.record.kind == Kind::Template {
-        refuse_template(pool, name)?;
+        lineage.is_known(name)?;
     }
-    let guard = Guard::take(pool, name, "remove", Allow::Stopped)?;
-    removed.said.extend_from_slice(guard.said());
-    refuse_exported(pool, guard.vm())?;
+    removed.later = lineage.references(&vm);
+    if removed.later.is_empty() {
+        let guard = Guard::take(pool, name, "remove", Allow::Stopped)?;
+        removed.said.extend_from_slice(guard.said());
+        removed.left = take_away(pool, &guard, &lineage, &lock)?;
+    } else {
+        volatile::mark(pool, &vm, &lock)?;
+    }
+    removed.said.extend(volatile::sweep(pool, &lock)?);
+    Ok(removed)
+}
+
+/// Removes a VM to which nothing refers. Clones of it are linked to its own base first. Returns files that stay.
+pub(super) fn take_away(
+    pool: &Pool,
+    guard: &Guard,
+    lineage: &Lineage,
+    lock: &Lock,
+) -> Result<Vec<PathBuf>> {
+    let vm = guard.vm();
+    refuse_exported(pool, vm)?;
+    versioning::give_up(pool, vm, lock)?;
+    for clone in lineage.linked(&vm.name) {
+        let mut clone = clone.clone();
+        if clone.record.base.as_ref() == Some(&vm.name) {
+            clone.record.base = vm.record.base.clone();
+            rewrite(pool, &clone, lock)?;
+        }
+    }
     let steps = [
         Step::Rename { from: vm.dir.join(record::FILE), to: vm.dir.join(REMOVING) },
         Step::SyncDir(vm.dir.clone()),
     ];
     step::apply(&steps, pool.store(), &mut Unseen)?;
-    removed.left = sweep::clear(pool, &vm.dir)?;
-    Ok(removed)
+    sweep::clear(pool, &vm.dir)
+}
+
+/// Returns the refusal of a name that no VM has itself.
+fn no_vm_itself(pool: &Pool, name: &VmName) -> Result<Error> {
+    // Nothing at all of that name: the usual refusal.
+    let newest = match pool.vm(name) {
+        Ok(newest) => newest.name,
+        Err(error) => return Ok(error),
+    };
+    let text = format!("{name} is the name of the newest version of a versioned VM, {newest}");
+    let refusal = Refusal::new(RefusalKind::Rule, text);
+    let next = name.next()?;
+    Ok(refusal.hint(format!("'ebbtide vm remove {next}' removes that VM with its versions")).into())
 }
 
 /// Refuses to remove a VM of which somebody reads a version. The pool is locked, so no export begins meanwhile.
@@ -74,25 +120,4 @@ fn refuse_exported(pool: &Pool, vm: &Vm) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Refuses to remove a template from which VMs boot, or may.
-fn refuse_template(pool: &Pool, name: &VmName) -> Result<()> {
-    let vms = pool.vms()?;
-    if let Some(error) = vms.unreadable.first() {
-        let text = format!("whether a VM boots from {name} is not known: {error}");
-        return Err(Refusal::new(RefusalKind::Rule, text)
-            .hint(error.hint().unwrap_or("'ebbtide pool check' names what cannot be read"))
-            .into());
-    }
-    let users = vms.vms.iter().filter(|vm| vm.record.template.as_ref() == Some(name));
-    let users: Vec<&str> = users.map(|vm| vm.name.as_str()).collect();
-    match users.as_slice() {
-        [] => Ok(()),
-        users => {
-            let text = format!("{name} is the template of {}", users.join(", "));
-            let hint = "remove these first, or give them another one by 'ebbtide vm set NAME template=OTHER'";
-            Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into())
-        }
-    }
 }

@@ -16,6 +16,7 @@ pub fn resize(
     size: Bytes,
     tell: impl FnOnce(&Run) -> Result<()>,
 ) -> Result<Vec<String>> {
+    pool.vm(&id.vm)?.changeable()?;
     if let Status::Running(_) = status(pool, &pool.vm(&id.vm)?)? {
         // The long part, before the pool is locked.
         life::sync_dirty(pool, &pool.vm(&id.vm)?.volume(pool, &id.volume)?)?;

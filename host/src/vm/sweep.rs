@@ -1,8 +1,9 @@
 //! What cuts have left of VMs that were being made or removed.
 
 use super::{
-    Kind, aside, instant, record, run,
+    Kind, Vm, aside, copy, instant, record, run,
     savestate::{self, SAVESTATES},
+    versioning, volatile,
 };
 use crate::{
     error::{Error, Result},
@@ -34,6 +35,37 @@ pub fn sweep(pool: &Pool) -> Result<Vec<String>> {
     let lock = pool.lock()?;
     let mut said = asides(pool, &lock)?;
     said.extend(removals(pool, &lock)?.into_iter().map(|(_, sentence, _)| sentence));
+    said.extend(tidy(pool, &lock)?);
+    Ok(said)
+}
+
+/// Does what a stop or a commit has made possible: versions that are due, and VMs that waited to be removed. Returns a
+/// sentence for each. Where nothing can be due, no lock is taken.
+///
+/// # Errors
+/// Somebody has the pool's lock; a file operation fails.
+pub fn follow_up(pool: &Pool) -> Result<Vec<String>> {
+    let may_be_due = |vm: &Vm| {
+        let flags = &vm.record.flags;
+        flags.volatile
+            || flags.replaces.is_some()
+            || flags.version_of.is_some()
+            || vm.record.versioned.is_some()
+    };
+    if !pool.vms()?.vms.iter().any(may_be_due) {
+        return Ok(Vec::new());
+    }
+    let lock = pool.lock()?;
+    tidy(pool, &lock)
+}
+
+/// Brings all VMs to where they should be: clones that replace others, versions that are due, VMs that wait to be removed.
+/// Returns a sentence for each thing that it did. The pool is locked.
+pub(super) fn tidy(pool: &Pool, pool_is_locked: &Lock) -> Result<Vec<String>> {
+    let mut said = asides(pool, pool_is_locked)?;
+    said.extend(copy::follow(pool, pool_is_locked)?);
+    said.extend(versioning::settle(pool, pool_is_locked)?);
+    said.extend(volatile::sweep(pool, pool_is_locked)?);
     Ok(said)
 }
 
@@ -193,11 +225,16 @@ fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
 fn is_ours(name: &str) -> bool {
-    let records = [record::FILE, run::FILE, super::snapshot::FILE, savestate::FILE];
+    let snapshot = [super::snapshot::FILE, super::snapshot::JOURNAL];
+    let records = [record::FILE, run::FILE, savestate::FILE].into_iter().chain(snapshot);
+    let records: Vec<&str> = records.collect();
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
         || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)
-        || records.iter().any(|record| file::aside(Path::new(record)) == Path::new(name))
+        || records
+            .iter()
+            .chain(&["kernel", "initrd"])
+            .any(|file| file::aside(Path::new(file)) == Path::new(name))
         || volumes.iter().any(|volume| format!(".{volume}.lock") == name)
         || read_name(name).is_some_and(|(volume, _)| volumes.contains(&volume.as_str()))
 }

@@ -172,6 +172,7 @@ pub fn unpin(pool: &Pool, id: &VolumeId, label: &str) -> Result<u64> {
 /// The VM runs; something is uncommitted; there is no such version.
 pub fn revert(pool: &Pool, id: &VolumeId, pick: &Pick) -> Result<Reverted> {
     let guard = Guard::take(pool, &id.vm, &format!("revert of {}", id.volume), Allow::Stopped)?;
+    guard.vm().changeable()?;
     pool.driver().wait(&pool.vm(&id.vm)?.kept_volume(pool, &id.volume)?)?;
     let _lock = pool.lock()?;
     let volume = pool.vm(&id.vm)?.kept_volume(pool, &id.volume)?;
@@ -228,6 +229,7 @@ pub fn commit(
     volume: Option<&VolumeName>,
 ) -> Result<(Vec<String>, Outcomes)> {
     let guard = Guard::take(pool, name, "commit", Allow::Stopped)?;
+    guard.vm().changeable()?;
     for volume in chosen(pool, name, volume)? {
         life::sync_dirty(pool, &volume)?;
     }
@@ -248,6 +250,7 @@ pub fn discard(
     volume: Option<&VolumeName>,
 ) -> Result<(Vec<String>, Vec<VolumeId>)> {
     let guard = Guard::take(pool, name, "discard", Allow::Stopped)?;
+    guard.vm().changeable()?;
     let mut dropped = Vec::new();
     for volume in chosen(pool, name, volume)? {
         if pool.driver().discard(&volume)? {

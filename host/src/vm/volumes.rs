@@ -49,10 +49,13 @@ impl Vm {
             }
             _ => return Err(self.no_such(name).into()),
         };
-        let source = role.source().map(|of| {
-            let dir = Path::new(Kind::Template.directory()).join(&of.vm);
-            Files::new(&dir, of.volume.clone())
-        });
+        let source = match role.source() {
+            Some(of) => {
+                let dir = Path::new(Kind::Template.directory()).join(pool.actual(&of.vm)?);
+                Some(Files::new(&dir, of.volume.clone()))
+            }
+            None => None,
+        };
         Ok(Volume {
             id: VolumeId { vm: self.name.clone(), volume: name.clone() },
             files: Files::new(&self.dir, name.clone()),
@@ -110,10 +113,13 @@ impl Vm {
     /// Returns the size of the root: what a guest writes to, or of the version that it starts on.
     fn root_size(&self, pool: &Pool) -> Result<Bytes> {
         let root = Files::new(&self.dir, VolumeName::root());
-        let template = self.record.template.as_ref().map(|template| {
-            let dir = Path::new(Kind::Template.directory()).join(template);
-            Files::new(&dir, VolumeName::root()).clean()
-        });
+        let template = match &self.record.template {
+            Some(template) => {
+                let dir = Path::new(Kind::Template.directory()).join(pool.actual(template)?);
+                Some(Files::new(&dir, VolumeName::root()).clean())
+            }
+            None => None,
+        };
         for path in [Some(root.dirty()), Some(root.clean()), template].into_iter().flatten() {
             let stat = pool.store().stat(&path);
             if let Some(stat) = stat.map_err(Error::doing(format!("look at {}", path.display())))? {

@@ -1,7 +1,10 @@
 //! `ebbtide template commit`.
 
 use crate::cli::{Context, background, context::said, outcome};
-use ebbtide::{Result, VmName, vm::commit};
+use ebbtide::{
+    Result, VmName,
+    vm::{commit, follow_up},
+};
 
 /// Make what a cut-off template left a new version
 ///
@@ -19,5 +22,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let (sentences, outcomes) = commit(&pool, &options.name, None)?;
     said(&sentences);
     background::precache(&pool, &options.name);
+    said(&follow_up(&pool)?);
     outcome::print(context, &outcomes)
 }

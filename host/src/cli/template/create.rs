@@ -1,7 +1,7 @@
 //! `ebbtide template create`.
 
 use super::recipe;
-use crate::cli::{Context, engine::EngineOptions, progress::Bar, value};
+use crate::cli::{Context, engine::EngineOptions, place::PlaceOptions, progress::Bar, value};
 use ebbtide::{
     Result, VmName,
     vm::{NewTemplate, RootSource, create_template},
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     keep: Option<u32>,
     #[command(flatten)]
     engine: EngineOptions,
+    #[command(flatten)]
+    place: PlaceOptions,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
@@ -60,7 +62,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     new.keep = options.keep;
     options.engine.apply(&mut new.engine);
     let mut bar = Bar::new(format!("create {}", options.name));
-    create_template(&pool, &options.name, &new, &mut bar)
+    create_template(&pool, &options.name, &new, &mut bar)?;
+    options.place.apply(&pool, &options.name)
 }
 
 /// Tells a size from the path of an image.

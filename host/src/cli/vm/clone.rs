@@ -14,9 +14,14 @@ pub(crate) struct Options {
     /// The name of the clone
     #[arg(value_name = "DST")]
     name: VmName,
+    /// What is linked to SRC is linked to the clone from then on: clones of it, and VMs that boot from it
+    #[arg(long)]
+    replacement: bool,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
-    said(&vm::clone(&context.open()?, &options.source, &options.name)?);
+    let Options { source, name, replacement } = options;
+    let clone = if *replacement { vm::replace } else { vm::clone };
+    said(&clone(&context.open()?, source, name)?);
     Ok(())
 }

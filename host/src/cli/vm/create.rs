@@ -1,6 +1,6 @@
 //! `ebbtide vm create`.
 
-use crate::cli::{Context, engine::EngineOptions, value};
+use crate::cli::{Context, engine::EngineOptions, place::PlaceOptions, value};
 use clap::ValueEnum;
 use ebbtide::{
     Result, VmName,
@@ -33,6 +33,8 @@ pub(crate) struct Options {
     keep: Option<u32>,
     #[command(flatten)]
     engine: EngineOptions,
+    #[command(flatten)]
+    place: PlaceOptions,
 }
 
 /// Who keeps what is written to the root.
@@ -62,5 +64,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         engine.cmdline = None;
         new.engine = Some(engine);
     }
-    create(&pool, &options.name, &new)
+    create(&pool, &options.name, &new)?;
+    options.place.apply(&pool, &options.name)
 }

@@ -1,6 +1,6 @@
 //! `ebbtide vm list`.
 
-use crate::cli::{Context, human, out, shown, table::Table};
+use crate::cli::{Context, human, out, place::Place, shown, table::Table};
 use ebbtide::{
     Result, VmName,
     engine::qemu,
@@ -15,7 +15,11 @@ use uuid::Uuid;
 /// OUTDATED is yes where the template has another version now than the one that the VM runs on or last ran on: its
 /// next start takes that. `uncommitted` is what a VM that was cut off has left: its next start goes on from there.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Also those that are internal: older versions, and what is made ahead
+    #[arg(long)]
+    all: bool,
+}
 
 /// A VM; sizes in bytes.
 #[derive(Debug, Serialize)]
@@ -29,14 +33,17 @@ struct Vm<'a> {
     private_size: Option<u64>,
     private_allocated: Option<u64>,
     paused: Option<String>,
+    #[serde(flatten)]
+    place: Place<'a>,
 }
 
-pub(crate) fn run(context: &Context, _: &Options) -> Result<()> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let listing = list(&context.open()?)?;
     let vms: Vec<Vm<'_>> = listing
         .vms
         .iter()
         .filter(|listed| listed.vm.record.kind == Kind::AppVm)
+        .filter(|listed| options.all || !listed.vm.record.flags.internal)
         .map(look)
         .collect();
     if context.json {
@@ -63,6 +70,7 @@ fn look(listed: &Listed) -> Vm<'_> {
             Status::Running(run) => qemu::paused(run),
             _ => None,
         },
+        place: Place::of(&listed.vm.record),
     }
 }
 
@@ -73,7 +81,7 @@ fn text(vms: &[Vm<'_>]) -> String {
         let state = if vm.paused.is_some() { "running, stands still" } else { vm.state };
         table.row([
             vm.name.to_string(),
-            shown::state_cell(state, vm.uncommitted),
+            vm.place.beside(&shown::state_cell(state, vm.uncommitted)),
             vm.template.map(ToString::to_string).unwrap_or_default(),
             if vm.outdated { "yes" } else { "no" }.into(),
             size(vm.private_size),

@@ -1,6 +1,7 @@
 //! `ebbtide vm`: machines that boot from templates.
 
 mod clone;
+mod commit;
 mod create;
 mod list;
 mod prepare;
@@ -21,6 +22,7 @@ pub(crate) enum Verb {
     Show(show::Options),
     Set(set::Options),
     Clone(clone::Options),
+    Commit(commit::Options),
     Remove(remove::Options),
     Prepare(prepare::Options),
     Release(release::Options),
@@ -33,6 +35,7 @@ pub(crate) fn run(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Show(options) => show::run(context, options),
         Verb::Set(options) => set::run(context, options),
         Verb::Clone(options) => clone::run(context, options),
+        Verb::Commit(options) => commit::run(context, options),
         Verb::Remove(options) => remove::run(context, options),
         Verb::Prepare(options) => prepare::run(context, options),
         Verb::Release(options) => release::run(context, options),

@@ -1,11 +1,15 @@
 //! `ebbtide vm release`.
 
-use crate::cli::{Context, background, context::take, outcome};
+use crate::cli::{
+    Context, background,
+    context::{said, take},
+    outcome,
+};
 use ebbtide::{
     Result, VmName,
     error::{Refusal, RefusalKind},
     pool::{Pool, driver::Ending},
-    vm::{Allow, Guard, look, release},
+    vm::{Allow, Guard, follow_up, look, release},
 };
 
 /// End what `vm prepare` began, and commit what the guest wrote
@@ -35,7 +39,9 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         return Err(refusal(&pool, &guard)?.into());
     }
     let outcomes = release(&pool, &guard, ending)?;
+    drop(guard);
     background::precache(&pool, &options.name);
+    said(&follow_up(&pool)?);
     outcome::print(context, &outcomes)
 }
 

@@ -1,6 +1,6 @@
 //! `ebbtide vm show`.
 
-use crate::cli::{Context, human, out, shown, table, volumes};
+use crate::cli::{Context, human, out, place::Place, shown, table, volumes};
 use ebbtide::{
     Result, VmName,
     engine::qemu,
@@ -44,6 +44,10 @@ struct Shown<'a> {
     cmdline: Option<&'a str>,
     args: &'a [String],
     volumes: Vec<volumes::VolumeShown>,
+    hot: Option<String>,
+    ready: u32,
+    #[serde(flatten)]
+    place: Place<'a>,
 }
 
 /// Who runs it.
@@ -96,7 +100,18 @@ fn show<'a>(pool: &Pool, listed: &'a Listed) -> Result<Shown<'a>> {
         cmdline: record.engine.cmdline.as_deref(),
         args: &record.engine.args,
         volumes: volumes.collect::<Result<_>>()?,
+        hot: record.ahead.hot.map(|hot| hot.to_string()),
+        ready: record.ahead.ready,
+        place: Place::of(record),
     })
+}
+
+/// Says when a hot savestate is taken.
+fn when(hot: &str) -> String {
+    match hot {
+        "agent" => "when the guest's agent answers".into(),
+        time => format!("after {time}"),
+    }
 }
 
 fn engine(status: &Status) -> Option<Run<'_>> {
@@ -131,6 +146,11 @@ fn text(shown: &Shown<'_>, record: &Record) -> String {
             (false, RootCow::Host) => "a writable copy until it stops",
         };
         fields.push(("root", root.into()));
+    }
+    fields.extend(shown.place.fields());
+    fields.extend(shown.hot.iter().map(|hot| ("savestate", format!("hot, taken {}", when(hot)))));
+    if shown.ready > 0 {
+        fields.push(("ready", format!("{} disposables resumed ahead", shown.ready)));
     }
     fields.extend([
         ("created", human::time(shown.created)),

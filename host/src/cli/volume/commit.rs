@@ -1,7 +1,11 @@
 //! `ebbtide volume commit`.
 
 use crate::cli::{Context, background, context::said, outcome, value};
-use ebbtide::{Result, name::VolumeId, vm::commit};
+use ebbtide::{
+    Result,
+    name::VolumeId,
+    vm::{commit, follow_up},
+};
 
 /// Make what a cut-off VM left uncommitted on a disk a new version
 #[derive(Debug, clap::Args)]
@@ -16,5 +20,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let (sentences, outcomes) = commit(&pool, &id.vm, Some(&id.volume))?;
     said(&sentences);
     background::precache(&pool, &id.vm);
+    said(&follow_up(&pool)?);
     outcome::print(context, &outcomes)
 }

@@ -28,7 +28,7 @@ pub use client::{Attached, attach, hand_over, monitor, paused, resize, savestate
 pub use news::Report;
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};
-pub use supervisor::{forget, supervise};
+pub use supervisor::{Wanted, forget, supervise};
 
 use crate::error::{Error, Refusal, RefusalKind};
 

@@ -23,6 +23,8 @@ const LONGEST: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum News {
+    /// Which VM it is: of one that is made for this run nobody knew that.
+    Named(VmName),
     /// Something was settled on the way.
     Said(String),
     /// QEMU is there with this number, and waits for [`Request::Go`].
@@ -81,6 +83,9 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// Where QEMU's last words are, when it was cut off.
     pub log: Option<PathBuf>,
+    /// What the end has made possible: versions that were due, VMs that waited to be removed.
+    #[serde(default)]
+    pub said: Vec<String>,
 }
 
 impl Report {

@@ -52,20 +52,28 @@ pub fn start<'a>(
     // The command has a copy of the supervisor's end, and that one must close with it.
     drop(supervisor);
     let mut heard = Heard::new(&ours)?;
+    let mut name = name.clone();
     loop {
         match heard.next() {
+            Some(News::Named(found)) => name = found,
             Some(News::Said(sentence)) => said(&sentence),
             Some(News::Started(_)) => {
-                return Ok(Ready { pool, name: name.clone(), stream: ours, heard });
+                return Ok(Ready { pool, name, stream: ours, heard });
             }
             Some(News::Failed(failure)) => return Err(failure.into()),
             Some(_) => {}
-            None => return Err(gone(pool, name)),
+            None => return Err(gone(pool, &name)),
         }
     }
 }
 
 impl Ready<'_> {
+    /// Returns the VM that is ready.
+    #[must_use]
+    pub fn name(&self) -> &VmName {
+        &self.name
+    }
+
     /// Lets the machine run; it goes on without this process.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Vm},
+    vm::{self, Allow, Guard, Instance, Vm},
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
@@ -32,17 +32,44 @@ const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
 const MOST_ASKED: u32 = 6;
 
-/// Runs a VM, and returns when it has ended and its next start is prepared. What comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
+/// What is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The VM, or what the clone is made of.
+    pub name: VmName,
+    /// Whether a clone is made and run in its place.
+    pub instance: Option<Instance>,
+}
+
+impl Wanted {
+    /// Takes the lock of the VM that runs.
+    fn take(&self, pool: &Pool) -> Result<Guard> {
+        match self.instance {
+            Some(instance) => vm::instance(pool, &self.name, instance),
+            None => Guard::take(pool, &self.name, "start", Allow::Stopped),
+        }
+    }
+}
+
+/// Runs a VM, and returns when it has ended and its next start is prepared. What
+/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log, and
+/// `logged` is called.
 ///
 /// The caller is in a session of its own, has no more threads than this one, and passes nothing on to children.
 ///
 /// # Errors
 /// It has no one to tell.
-pub fn supervise(pool: &Pool, name: &VmName, how: &How, asker: UnixStream) -> Result<()> {
+pub fn supervise(
+    pool: &Pool,
+    what: &Wanted,
+    how: &How,
+    asker: UnixStream,
+    logged: &dyn Fn(),
+) -> Result<()> {
     control::block()?;
     let mut control = Control::new(asker)?;
     control.hear_signals()?;
-    let started = Started::new(pool, name, how, &control);
+    let started = Started::new(pool, what, how, &control, logged);
     match started {
         Ok(started) => started.run(&mut control),
         Err(error) => control.tell(&News::Failed(Failure::from(&error))),
@@ -75,13 +102,21 @@ struct Started<'a> {
 
 impl<'a> Started<'a> {
     /// Makes everything ready up to a machine that stands still. When something fails, nothing of it is left.
-    fn new(pool: &'a Pool, name: &VmName, how: &How, control: &Control) -> Result<Self> {
-        let guard = Guard::take(pool, name, "start", Allow::Stopped)?;
+    fn new(
+        pool: &'a Pool,
+        what: &Wanted,
+        how: &How,
+        control: &Control,
+        logged: &dyn Fn(),
+    ) -> Result<Self> {
+        let guard = what.take(pool)?;
+        control.tell(&News::Named(guard.vm().name.clone()));
         for sentence in guard.said() {
             control.tell(&News::Said(sentence.clone()));
         }
         let runtime = Runtime::make(identity(pool, guard.vm())?)?;
         let started = open_log(&runtime)
+            .map(|()| logged())
             .and_then(|()| control.listen(&runtime.supervisor()))
             .and_then(|()| {
                 let mut say = |sentence: String| {
@@ -174,7 +209,8 @@ impl<'a> Started<'a> {
             }
         }
         let status = self.begun.qemu.wait();
-        let discard = control.discard();
+        // Whoever waits to be removed leaves nothing.
+        let discard = control.discard() || self.is_volatile();
         let (reason, lost) = (events.reason.as_deref(), events.lost.as_deref());
         let seen = Seen { ran, reason, lost, status, discard };
         self.settle(seen, control);
@@ -243,6 +279,11 @@ impl<'a> Started<'a> {
         }
     }
 
+    /// Returns whether the VM goes when it has ended, by what its record says now.
+    fn is_volatile(&self) -> bool {
+        self.pool.vm(&self.guard.vm().name).is_ok_and(|vm| vm.record.flags.volatile)
+    }
+
     /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
     fn settle(self, seen: Seen<'_>, control: &mut Control) {
         let (mut ending, cut) = self.begun.written.confirm(decide(seen));
@@ -271,8 +312,16 @@ impl<'a> Started<'a> {
         let Self { pool, guard, begun, .. } = self;
         // The lock last: whoever has it may make the directory anew.
         drop((begun, guard));
+        match vm::follow_up(pool) {
+            Ok(said) => report.said = said,
+            Err(error) => log::warn!(
+                "what the end of {name} made possible is not done yet: {}",
+                error.chain()
+            ),
+        }
         control.tell(&News::Ended(report));
         if ending != Ending::Keep
+            && pool.vm(&name).is_ok()
             && let Err(error) = vm::precache(pool, &name)
         {
             log::warn!("the next start of {name} is not prepared: {error}");

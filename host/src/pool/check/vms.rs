@@ -36,6 +36,11 @@ pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     } else {
         record(vm, found);
     }
+    if let Some(journal) = vm.entry("revert.toml")
+        && vm.life != Life::InUse
+    {
+        found.push(settle(&journal.path, Problem::RevertCutShort));
+    }
     match &vm.life {
         Life::CutOff => found.push(settle(&vm.dir, Problem::CutOff)),
         Life::Unclear(problem) => found.push(human(
@@ -88,8 +93,10 @@ pub(super) fn lineage(vms: &[SeenVm]) -> Vec<Finding> {
         .flat_map(|kind| vms.iter().filter(move |vm| vm.kind == kind))
         .filter_map(|vm| Some((vm.name()?, *vm)))
         .collect();
+    let named = with_versions(named);
     for vm in &vms {
         if let (Some(name), Some(record)) = (vm.name(), vm.read()) {
+            found.extend(base(&vm.dir.join("vm.toml"), &name, record, &named));
             found.extend(
                 template(&name, record, &named)
                     .map(|(problem, hint)| human(&vm.dir.join("vm.toml"), problem, hint)),
@@ -97,6 +104,52 @@ pub(super) fn lineage(vms: &[SeenVm]) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Adds the names that mean the newest version of a versioned VM.
+fn with_versions(mut named: BTreeMap<VmName, &SeenVm>) -> BTreeMap<VmName, &SeenVm> {
+    let versioned = |vm: &&SeenVm| vm.read().is_some_and(|record| record.versioned.is_some());
+    let names: Vec<VmName> = named
+        .iter()
+        .filter(|(_, vm)| versioned(vm))
+        .filter_map(|(name, _)| name.of_next())
+        .filter(|name| !named.contains_key(name))
+        .collect();
+    for name in names {
+        let newest = named
+            .iter()
+            .filter(|(_, vm)| {
+                vm.read().is_some_and(|record| record.flags.version_of.as_ref() == Some(&name))
+            })
+            .filter_map(|(version, vm)| Some((name.version_number(version)?, *vm)))
+            .max_by_key(|(number, _)| *number);
+        named.extend(newest.map(|(_, vm)| (name, vm)));
+    }
+    named
+}
+
+/// Finds what is wrong with the base that a record names. Nothing is lost by it: a clone has its versions itself.
+fn base(
+    at: &Path,
+    name: &VmName,
+    record: &Record,
+    named: &BTreeMap<VmName, &SeenVm>,
+) -> Option<Finding> {
+    let first = record.base.as_ref()?;
+    let choose = "run 'ebbtide vm set NAME base=OTHER', or 'base=' for none";
+    if !named.contains_key(first) {
+        return Some(Finding {
+            at: at.into(),
+            problem: Problem::BaseMissing { base: first.clone() },
+            remedy: Remedy::Note,
+        });
+    }
+    let way = if first == name {
+        Some(vec![first.clone()])
+    } else {
+        cycle(name, first, named, |record| record.base.clone())
+    };
+    way.map(|through| human(at, Problem::BaseCycle { through }, choose))
 }
 
 /// Finds names and UUIDs that two VMs have.
@@ -134,7 +187,7 @@ fn template(
         (Kind::AppVm, Some(template)) => match named.get(template) {
             None => Some((Problem::TemplateMissing { template: template.clone() }, choose)),
             Some(vm) if vm.kind == Kind::Template => None,
-            Some(_) => Some(match cycle(name, template, named) {
+            Some(_) => Some(match cycle(name, template, named, |record| record.template.clone()) {
                 Some(through) => (Problem::TemplateCycle { through }, choose),
                 None => (Problem::TemplateIsNone { template: template.clone() }, choose),
             }),
@@ -142,12 +195,17 @@ fn template(
     }
 }
 
-/// Follows templates from `name`, and returns the way if it leads back.
-fn cycle(name: &VmName, first: &VmName, named: &BTreeMap<VmName, &SeenVm>) -> Option<Vec<VmName>> {
+/// Follows links from `name`, and returns the way if it leads back.
+fn cycle(
+    name: &VmName,
+    first: &VmName,
+    named: &BTreeMap<VmName, &SeenVm>,
+    link: impl Fn(&Record) -> Option<VmName>,
+) -> Option<Vec<VmName>> {
     let mut way = vec![first.clone()];
     let mut met = BTreeSet::from([first.clone()]);
     loop {
-        let next = named.get(way.last()?)?.read()?.template.clone()?;
+        let next = link(named.get(way.last()?)?.read()?)?;
         if next == *name {
             way.push(next);
             return Some(way);

@@ -15,10 +15,10 @@ use crate::{
     pool::{
         protocol::{
             Plan, Seen, adopt, commit, create, discard, export, import, precache, prune, recover,
-            remove, resize, resume, revert, seen::lock_name, start, stop,
+            remove, resize, restore, resume, revert, seen::lock_name, start, stop,
         },
         step::{self, Step},
-        store::{Inode, Lock, Progress, Stat, Store, Unseen, Wait},
+        store::{Inode, Kind, Lock, Progress, Stat, Store, Unseen, Wait},
     },
     volume::{FileKind, Revision, Role},
 };
@@ -211,6 +211,17 @@ impl Instants for FileDriver {
             }
         })?;
         Ok(self.attached(volume, &attach))
+    }
+
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome> {
+        let found = self.store.stat(image);
+        let found = found.map_err(Error::doing(format!("look at {}", image.display())))?;
+        let found = found.filter(|found| found.kind == Kind::File).ok_or_else(|| {
+            let text = format!("{} is no image, and {} was to be it", image.display(), volume.id);
+            Refusal::new(RefusalKind::Missing, text)
+        })?;
+        let (_lock, seen) = self.look_alone(volume)?;
+        self.change(volume, restore::plan(volume, &seen, image, found.inode)?)
     }
 }
 

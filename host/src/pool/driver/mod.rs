@@ -227,6 +227,10 @@ pub trait Instants: Volumes {
     /// # Errors
     /// Something is uncommitted; a file operation fails. What was made is undone then.
     fn resume(&self, volume: &Volume, from: &Path, access: Access) -> Result<Disk>;
+
+    /// Makes the file `image` of the pool, which nobody writes to, the current version of a disk. What was current is kept
+    /// first, the image stays. Repeatable. Refused when there is something uncommitted.
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome>;
 }
 
 /// Drivers that keep versions.

@@ -1,8 +1,8 @@
 //! A snapshot is taken: begun while the VM may run, held while it stands still, finished while it may run again.
 
-use super::{FILE, FORMAT, Snapshot};
+use super::{FILE, FORMAT, Snapshot, clone::copy_kernel};
 use crate::{
-    error::Result,
+    error::{Refusal, RefusalKind, Result},
     pool::{Pool, SNAPSHOTS, store::Progress},
     record as text,
     vm::{
@@ -38,13 +38,14 @@ impl Taking {
     /// writes out what would be waited for later. Whoever has the VM's lock does all of this.
     ///
     /// # Errors
-    /// The driver writes disks in place; a file operation fails. Nothing is there then.
+    /// The driver writes disks in place; the label is none; a file operation fails. Nothing is there then.
     pub fn begin(
         pool: &Pool,
         guard: &Guard,
         label: Option<&str>,
         is_with_memory: bool,
     ) -> Result<Self> {
+        label.map_or(Ok(()), check_label)?;
         let vm = pool.vm(&guard.vm().name)?;
         if pool.driver().instants().is_none() {
             return Err(unable(&vm));
@@ -58,7 +59,9 @@ impl Taking {
             Aside::begin(pool, &Path::new(SNAPSHOTS).join(uuid.to_string()), &lock)?
         };
         let which = if is_with_memory { Which::All } else { Which::Kept };
-        match Instant::prepare(pool, &vm, &aside.dir, which) {
+        let begun = copy_kernel(pool, &vm.dir, &aside.dir)
+            .and_then(|()| Instant::prepare(pool, &vm, &aside.dir, which));
+        match begun {
             Ok(instant) => {
                 let (label, time) = (label.map(Into::into), Timestamp::now());
                 Ok(Self { uuid, label, vm, aside, instant, time })
@@ -126,6 +129,20 @@ impl Taking {
     pub fn discard(self, pool: &Pool) {
         self.aside.discard(pool);
     }
+}
+
+/// Checks that a label can be shown, and be told from a UUID.
+fn check_label(label: &str) -> Result<(), Refusal> {
+    let problem = if label.is_empty() {
+        "it is empty"
+    } else if label.chars().any(char::is_control) {
+        "it has a control character"
+    } else if label.parse::<Uuid>().is_ok() {
+        "it is a UUID"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(RefusalKind::Invalid, format!("{label:?} is no label: {problem}")))
 }
 
 /// Takes a snapshot of the disks that a VM keeps, and with an engine that saves its memory of all that its machine has.

@@ -4,27 +4,43 @@
 //! snapshots/UUID/snapshot.toml    whose, when, which disks, and the record as it was; written last
 //! snapshots/UUID/NAME.img         a disk: a link of its version, or a clone of what was not committed
 //! snapshots/UUID/memory           the machine's, of a snapshot that has it
+//! snapshots/UUID/kernel, initrd   of a template that has them
 //! ```
 //! It is a directory that is renamed into place, so it is there as a whole or not at all. Versions are immutable: it
 //! outlives its disks, its VM, and whatever becomes of them.
 
+pub(crate) mod ancestry;
+mod clone;
 mod create;
+mod journal;
+mod load;
+mod merge;
+mod pick;
+mod remove;
+mod revert;
 
+pub use clone::clone_snapshot;
 pub use create::{Taking, snapshot};
+pub(super) use journal::{FILE as JOURNAL, settle};
+pub(crate) use load::read_unrelated;
+pub use load::snapshots;
+pub use merge::NEVER_REVERTED;
+pub use pick::{Whose, find_snapshot, snapshots_of};
+pub use remove::{RemovedSnapshot, remove_snapshot};
+pub use revert::{RevertedVm, revert_vm, vm_of};
 
 use super::{
     Record,
     instant::{InstantDisk, Memory},
 };
 use crate::{
-    error::{Error, Result},
     name::VmName,
-    pool::Pool,
-    record as text,
+    pool::SNAPSHOTS,
+    volume::{FileKind, files::file_name},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{io, path::Path};
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The record's file in the directory of a snapshot.
@@ -62,30 +78,25 @@ pub struct Snapshot {
     pub record: Record,
 }
 
-/// Returns the snapshots of a pool, oldest first, and why others cannot be read.
-///
-/// # Errors
-/// The directory cannot be read.
-pub fn snapshots(pool: &Pool) -> Result<(Vec<Snapshot>, Vec<Error>)> {
-    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-    for dir in pool.snapshot_dirs()? {
-        match read(pool, &dir) {
-            Ok(snapshot) => found.push(snapshot),
-            Err(error) => unreadable.push(error),
+impl Snapshot {
+    /// Returns its directory, relative to the pool.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        Path::new(SNAPSHOTS).join(self.uuid.to_string())
+    }
+
+    /// Returns the file of one of its disks, relative to the pool.
+    #[must_use]
+    pub fn image(&self, disk: &InstantDisk) -> PathBuf {
+        self.dir().join(file_name(&disk.volume, &FileKind::Clean))
+    }
+
+    /// Returns what it is called in messages: its label, or its UUID.
+    #[must_use]
+    pub fn called(&self) -> String {
+        match &self.label {
+            Some(label) => format!("snapshot {label:?} of {}", self.vm),
+            None => format!("snapshot {} of {}", self.uuid, self.vm),
         }
     }
-    found.sort_by_key(|snapshot: &Snapshot| (snapshot.time, snapshot.uuid));
-    Ok((found, unreadable))
-}
-
-fn read(pool: &Pool, dir: &Path) -> Result<Snapshot> {
-    let file = dir.join(FILE);
-    let real = pool.store().real(&file);
-    let content = match pool.store().read(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::Unreadable { path: real, problem: "it is missing".into() });
-        }
-        content => content.map_err(Error::doing(format!("read {}", file.display())))?,
-    };
-    text::parse(&content, &real, FORMAT)
 }

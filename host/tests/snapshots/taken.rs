@@ -1,36 +1,23 @@
 //! Snapshots of several disks: whole or nothing, and of one instant.
 
-#![allow(clippy::unwrap_used, reason = "a beginning that cannot be made fails its test")]
-
-mod pools;
-
+use super::*;
 use ebbtide::{
-    pool::{
-        Pool,
-        driver::{Ending, memory::MemoryStore},
-        store::{Store as _, Unseen},
-    },
-    vm::{self, Allow, Guard, Snapshot},
+    Result,
+    error::{Refusal, RefusalKind},
 };
-use pools::*;
-use std::path::{Path, PathBuf};
 
-fn take(pool: &Pool, vm: &str) -> ebbtide::Result<Snapshot> {
-    let guard = Guard::take(pool, &name(vm), "snapshot", Allow::Stopped)?;
-    vm::snapshot(pool, &guard, None, None, &mut Unseen)
-}
+/// An engine whose machine stands still, and what its memory is.
+struct Engine<'a>(&'a MemoryStore, &'static [u8]);
 
-fn dir(snapshot: &Snapshot) -> PathBuf {
-    Path::new("snapshots").join(snapshot.uuid.to_string())
-}
-
-/// A template with a root and a private disk that were both written to.
-fn written() -> (MemoryStore, Pool) {
-    let (store, pool) = usual();
-    for (disk, bytes) in [("root", b"sys1"), ("private", b"home")] {
-        run(&pool, &store, "debian", disk, bytes, Ending::Commit);
+impl vm::Still for Engine<'_> {
+    fn save(&mut self, file: &Path) -> Result<vm::Memory> {
+        if self.1.is_empty() {
+            let text = "the machine cannot be saved";
+            return Err(Refusal::new(RefusalKind::Unable, text).into());
+        }
+        self.0.write_new(file.strip_prefix("/memory").unwrap(), self.1).unwrap();
+        Ok(vm::Memory { qemu: "7.2".into(), machine: vec!["memory 512M".into()] })
     }
-    (store, pool)
 }
 
 #[test]
@@ -109,4 +96,61 @@ fn an_app_vms_snapshot_has_what_it_keeps() {
     let snapshot = take(&pool, "work").unwrap();
     assert_eq!(snapshot.disks.len(), 1);
     assert_eq!(version(&store, &dir(&snapshot), "private"), b"mine");
+}
+
+#[test]
+fn the_vm_says_which_snapshot_it_began_with_and_so_does_the_next_one() {
+    let (store, pool) = written();
+    let first = take(&pool, "debian").unwrap();
+    assert_eq!((first.parent, first.record.parent), (None, None));
+    assert_eq!(vm_of(&pool, "debian").record.parent, Some(first.uuid));
+    let second = step(&store, &pool, "debian", b"next");
+    assert_eq!((second.parent, second.record.parent), (Some(first.uuid), Some(first.uuid)));
+}
+
+#[test]
+fn a_checkpoint_has_all_that_the_machine_has_and_a_refused_one_leaves_nothing() {
+    let (store, pool) = usual();
+    let guard = start(&pool, "work").unwrap();
+    let old = tree(&store);
+    let mut refuses = Engine(&store, b"");
+    vm::snapshot(&pool, &guard, None, Some(&mut refuses), &mut Unseen).unwrap_err();
+    assert_eq!(tree(&store), old);
+    let mut saves = Engine(&store, b"bits");
+    let snapshot = vm::snapshot(&pool, &guard, None, Some(&mut saves), &mut Unseen).unwrap();
+    let disks: Vec<_> = snapshot.disks.iter().map(|disk| disk.volume.as_str()).collect();
+    assert_eq!(disks, ["root", "private", "volatile"]);
+    assert_eq!(snapshot.memory.as_ref().unwrap().qemu, "7.2");
+    assert_eq!(store.read(&dir(&snapshot).join("memory")).unwrap(), b"bits");
+    vm::release(&pool, &guard, Ending::Commit).unwrap();
+    drop(guard);
+    is_sound(&pool);
+    vm::remove_snapshot(&pool, &snapshot.uuid.to_string()).unwrap();
+    assert_eq!(store.names(Path::new("snapshots")).unwrap().len(), 0);
+}
+
+#[test]
+fn nothing_is_synced_while_the_machine_stands_still() {
+    let (store, pool) = written();
+    let guard = start(&pool, "debian").unwrap();
+    let mut taking = vm::Taking::begin(&pool, &guard, None, true).unwrap();
+    let _ = store.take_log();
+    taking.hold(&pool, None, &mut Unseen).unwrap();
+    let held = store.take_log();
+    assert!(!held.is_empty() && held.iter().all(|line| !line.starts_with("sync")), "{held:?}");
+    taking.finish(&pool).unwrap();
+    assert!(store.take_log().iter().any(|line| line.starts_with("sync")));
+}
+
+#[test]
+fn a_label_is_one_line_and_no_uuid() {
+    let (store, pool) = usual();
+    let old = tree(&store);
+    let guard = Guard::take(&pool, &name("work"), "snapshot", Allow::Stopped).unwrap();
+    for label in ["", "two\nlines", "00000000-0000-4000-8000-000000000001"] {
+        vm::snapshot(&pool, &guard, Some(label), None, &mut Unseen).unwrap_err();
+    }
+    assert_eq!(tree(&store), old);
+    let kept = vm::snapshot(&pool, &guard, Some("before that"), None, &mut Unseen).unwrap();
+    assert_eq!(kept.label.as_deref(), Some("before that"));
 }

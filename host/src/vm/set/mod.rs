@@ -1,9 +1,15 @@
 //! Settings of a VM by their names.
 
+mod engine;
+mod place;
+
+pub(super) use engine::check_engine;
+
 use super::{
     Allow, Guard, Kind, Vm,
-    record::{Engine, Network, Record, RootCow},
-    rewrite,
+    lineage::Lineage,
+    record::{Record, RootCow},
+    rewrite, sweep, versioning,
 };
 use crate::{
     error::{Refusal, RefusalKind, Result},
@@ -12,6 +18,7 @@ use crate::{
     pool::Pool,
 };
 use ebbtide_format::units::Bytes;
+use std::str::FromStr;
 
 /// The names, each with what it wants.
 pub const KEYS: &[(&str, &str)] = &[
@@ -27,33 +34,61 @@ pub const KEYS: &[(&str, &str)] = &[
     ("swap", "a size: room for swap on the volatile disk"),
     ("root-cow", "guest or host: who keeps what an AppVM writes to its root (stopped VMs only)"),
     ("template", "the template of an AppVM without a root of its own (stopped VMs only)"),
+    ("base", "the VM that it counts as a linked clone of; empty for none"),
+    (
+        "immutable",
+        "yes or no: its disks never change, a start is that of a clone (stopped VMs only)",
+    ),
+    ("volatile", "yes or no: it is removed as soon as nothing refers to it"),
+    ("internal", "yes or no: lists leave it out"),
+    ("versioned", "auto, manual or no: it becomes NAME-next, and NAME means its newest version"),
+    ("history", "yes or no: whether older versions of a versioned VM stay"),
+    ("hot", "agent, seconds such as 30s, or no: when its hot savestate is taken after a start"),
+    ("ready", "a number: disposables that are resumed ahead; wants hot"),
 ];
 
 /// Changes settings, all or none. The next start of the VM has them. Returns what was settled on the way.
 ///
 /// # Errors
-/// A key or a value is not understood; the VM runs, for settings of disks.
+/// A key or a value is not understood; the VM runs, for settings of disks; something refers to it that forbids the change.
 pub fn set<S: AsRef<str>>(pool: &Pool, name: &VmName, settings: &[(S, S)]) -> Result<Vec<String>> {
+    let settings: Vec<_> =
+        settings.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
     let lock = pool.lock()?;
-    let of_disks = settings.iter().map(|(key, _)| key.as_ref()).find(|key| is_of_disks(key));
+    let mut said = Vec::new();
+    let before = versioning::itself(pool, name)?;
+    let of_disks = settings.iter().map(|(key, _)| key).find(|key| is_of_disks(key));
     let guard = match of_disks {
         Some(key) => Some(Guard::take(pool, name, &format!("set {key}"), Allow::Stopped)?),
         None => None,
     };
-    let mut vm = pool.vm(name)?;
-    for (key, value) in settings {
-        change(&mut vm, key.as_ref(), value.as_ref())?;
+    said.extend(guard.iter().flat_map(|guard| guard.said().to_vec()));
+    let mut vm = before.clone();
+    for (key, value) in &settings {
+        change(&mut vm, key, value)?;
     }
+    place::check(pool, &before, &vm, &Lineage::look(pool)?)?;
     if let (true, Some(template)) = (guard.is_some(), &vm.record.template) {
         is_template(pool, template)?;
     }
-    rewrite(pool, &vm, &lock)?;
-    Ok(guard.map_or_else(Vec::new, |guard| guard.said().to_vec()))
+    drop(guard);
+    // Whether it is versioned is more than a setting: it has another name then.
+    let versioned = std::mem::replace(&mut vm.record.versioned, before.record.versioned);
+    if vm != before {
+        rewrite(pool, &vm, &lock)?;
+    }
+    said.extend(match (before.record.versioned, versioned) {
+        (old, new) if old == new => Vec::new(),
+        (_, Some(how)) => versioning::set(pool, name, how, &lock)?,
+        (_, None) => versioning::end(pool, name, &lock)?,
+    });
+    said.extend(sweep::tidy(pool, &lock)?);
+    Ok(said)
 }
 
 /// Returns whether a setting is one of what disks a VM has, which no engine may have opened.
 fn is_of_disks(key: &str) -> bool {
-    matches!(key, "root-cow" | "template")
+    matches!(key, "root-cow" | "template" | "immutable")
 }
 
 /// Returns the template of that name.
@@ -71,29 +106,12 @@ pub(super) fn is_template(pool: &Pool, name: &VmName) -> Result<Vm> {
 /// Changes a record.
 fn change(vm: &mut Vm, key: &str, value: &str) -> Result<(), Refusal> {
     let record: &mut Record = &mut vm.record;
+    if engine::change(&mut record.engine, key, value)?.is_some()
+        || place::change(record, key, value)?.is_some()
+    {
+        return Ok(());
+    }
     match key {
-        "memory" => record.engine.memory = memory(value)?,
-        "cpus" => {
-            record.engine.cpus = number(key, value).and_then(|cpus| match cpus {
-                0 => Err(invalid(key, value, "a number from 1")),
-                cpus => Ok(cpus),
-            })?;
-        }
-        "network" => {
-            record.engine.network = match value {
-                "none" => Network::None,
-                "user" => Network::User,
-                _ => return Err(invalid(key, value, "none or user")),
-            }
-        }
-        "cmdline" if value.chars().any(char::is_control) => {
-            return Err(invalid(key, value, "one line of text"));
-        }
-        "cmdline" => record.engine.cmdline = (!value.is_empty()).then(|| value.into()),
-        "args" => {
-            record.engine.args =
-                words(value).ok_or_else(|| invalid(key, value, "each quote closed"))?;
-        }
         "keep" if value.is_empty() => record.keep = None,
         "keep" => record.keep = Some(number(key, value)?),
         "swap" => record.volatile.swap = size(key, value)?,
@@ -152,7 +170,7 @@ fn invalid(key: &str, value: &str, wanted: &str) -> Refusal {
     Refusal::new(RefusalKind::Invalid, format!("{key}: wanted {wanted}, found {value:?}"))
 }
 
-fn number(key: &str, value: &str) -> Result<u32, Refusal> {
+fn number<T: FromStr>(key: &str, value: &str) -> Result<T, Refusal> {
     value.parse().map_err(|_| invalid(key, value, "a number"))
 }
 
@@ -160,51 +178,12 @@ fn size(key: &str, value: &str) -> Result<Bytes, Refusal> {
     Bytes::parse(value).ok_or_else(|| invalid(key, value, "a size such as 2G"))
 }
 
-fn memory(value: &str) -> Result<Bytes, Refusal> {
-    let memory = size("memory", value)?;
-    check_memory(memory, value).map(|()| memory)
-}
-
-/// Refuses memory in which no guest runs. `found` is how it was given.
-fn check_memory(memory: Bytes, found: &str) -> Result<(), Refusal> {
-    match memory {
-        Bytes(bytes) if bytes < 1 << 20 => Err(invalid("memory", found, "at least 1M")),
-        _ => Ok(()),
+fn yes(key: &str, value: &str) -> Result<bool, Refusal> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(invalid(key, value, "yes or no")),
     }
-}
-
-/// Refuses what [`set`] would not take.
-pub(super) fn check_engine(engine: &Engine) -> Result<(), Refusal> {
-    check_memory(engine.memory, &engine.memory.to_string())?;
-    if engine.cpus == 0 {
-        return Err(invalid("cpus", "0", "a number from 1"));
-    }
-    match &engine.cmdline {
-        Some(line) if line.chars().any(char::is_control) => {
-            Err(invalid("cmdline", line, "one line of text"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Divides text at spaces, but for those in quotes of either kind; `None` when one is not closed.
-fn words(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\'' | '"' => {
-                let (inside, rest) = chars.as_str().split_once(char)?;
-                word.get_or_insert_default().push_str(inside);
-                chars = rest.chars();
-            }
-            char if char.is_whitespace() => words.extend(word.take()),
-            char => word.get_or_insert_default().push(char),
-        }
-    }
-    words.extend(word);
-    Some(words)
 }
 
 #[cfg(test)]
@@ -222,22 +201,35 @@ mod tests {
 
     #[test]
     fn every_key_that_is_listed_can_be_set() {
-        let values = ["1G", "2", "user", "root=/dev/vda quiet", "-vga none", "5", "0", "host", "x"];
+        let values = [
+            "1G",
+            "2",
+            "user",
+            "root=/dev/vda quiet",
+            "-vga none",
+            "5",
+            "0",
+            "host",
+            "x",
+            "y",
+            "yes",
+            "yes",
+            "yes",
+            "auto",
+            "yes",
+            "30s",
+            "2",
+        ];
         assert_eq!(KEYS.len(), values.len());
         let before = vm(Kind::AppVm);
         for ((key, _), value) in KEYS.iter().zip(values) {
             let mut changed = before.clone();
+            // History is one of a versioned VM.
+            changed.record.versioned = (*key == "history").then(Default::default);
+            let old = changed.clone();
             change(&mut changed, key, value).unwrap();
-            assert_ne!(changed, before, "{key}");
+            assert_ne!(changed, old, "{key}");
         }
-    }
-
-    #[test]
-    fn quotes_keep_a_word_together() {
-        let divided = |text| words(text).map(|words| words.join("|"));
-        assert_eq!(divided(r#" -a  'b c' d"e  'f" "" "#).as_deref(), Some("-a|b c|de  'f|"));
-        assert_eq!(divided("").as_deref(), Some(""));
-        assert_eq!(divided("it's"), None);
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! Clones that a start makes.
+
+use crate::{is_whole, pools::*};
+use ebbtide::{
+    Error,
+    error::RefusalKind,
+    pool::driver::Ending,
+    vm::{self, Instance, Run},
+};
+
+fn started(pool: &ebbtide::pool::Pool, of: &str, what: Instance) -> vm::Guard {
+    let guard = vm::instance(pool, &name(of), what).unwrap();
+    vm::prepare(pool, &guard, Run::new("qemu").unwrap()).unwrap();
+    guard
+}
+
+#[test]
+fn disposables_begin_with_what_the_vm_keeps_and_leave_nothing() {
+    let (store, pool) = usual();
+    run(&pool, &store, "work", "private", b"mine", Ending::Commit);
+    let before = tree(&store);
+    let one = started(&pool, "work", Instance::Disposable);
+    let two = started(&pool, "work", Instance::Disposable);
+    let names = [&one, &two].map(|guard| guard.vm().name.to_string());
+    assert_eq!(names, ["work-disp1", "work-disp2"]);
+    write(&store, &one.vm().dir, "private", b"one!");
+    write(&store, &two.vm().dir, "private", b"two!");
+    // The VM itself runs beside them, and is removed only after them.
+    let itself = start(&pool, "work").unwrap();
+    vm::release(&pool, &itself, Ending::Commit).unwrap();
+    drop(itself);
+    assert_eq!(vm::remove(&pool, &name("work")).unwrap().later.len(), 2);
+    vm::set(&pool, &name("work"), &[("volatile", "no")]).unwrap();
+    for guard in [one, two] {
+        vm::release(&pool, &guard, Ending::Discard).unwrap();
+        drop(guard);
+        vm::follow_up(&pool).unwrap();
+        is_whole(&pool);
+    }
+    assert_eq!(version(&store, &dir(&pool, "work"), "private"), b"mine");
+    let mut after = tree(&store);
+    after.retain(|path| !path.ends_with("-precache.img"));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_disposable_that_is_about_to_start_is_nobodys_leftover() {
+    let (_, pool) = usual();
+    let guard = vm::instance(&pool, &name("work"), Instance::Disposable).unwrap();
+    vm::sweep(&pool).unwrap();
+    assert!(pool.vm(&name("work-disp1")).is_ok());
+    drop(guard);
+    // Its starter is gone.
+    vm::sweep(&pool).unwrap();
+    assert!(pool.vm(&name("work-disp1")).is_err());
+}
+
+#[test]
+fn an_immutable_vm_is_started_as_clones_that_stay() {
+    let (store, pool) = usual();
+    vm::set(&pool, &name("work"), &[("immutable", "yes")]).unwrap();
+    let refused = start(&pool, "work").unwrap_err();
+    assert!(matches!(refused, Error::Refused(refusal) if refusal.kind == RefusalKind::Rule));
+    let guard = started(&pool, "work", Instance::Kept);
+    assert_eq!(guard.vm().name, name("work-inst1"));
+    let refused = vm::set(&pool, &name("work"), &[("immutable", "no")]).unwrap_err();
+    assert!(refused.to_string().contains("work-inst1, a start of it, runs"), "{refused}");
+    write(&store, &guard.vm().dir, "private", b"kept");
+    vm::release(&pool, &guard, Ending::Commit).unwrap();
+    drop(guard);
+    vm::set(&pool, &name("work"), &[("immutable", "no")]).unwrap();
+    assert_eq!(version(&store, &dir(&pool, "work-inst1"), "private"), b"kept");
+    assert_eq!(version(&store, &dir(&pool, "work"), "private"), b"");
+    is_whole(&pool);
+}
+
+#[test]
+fn by_the_name_of_versions_it_is_the_newest() {
+    let (store, pool) = usual();
+    vm::set(&pool, &name("debian"), &[("versioned", "auto")]).unwrap();
+    run(&pool, &store, "debian-next", "root", b"two", Ending::Commit);
+    vm::follow_up(&pool).unwrap();
+    let guard = started(&pool, "debian", Instance::Disposable);
+    assert_eq!(guard.vm().name, name("debian-disp1"));
+    assert_eq!(guard.vm().record.base, Some(name("debian-v2")));
+    assert_eq!(version(&store, &guard.vm().dir, "root"), b"two");
+    // It can be worked on meanwhile, and what has started keeps its version.
+    run(&pool, &store, "debian-next", "root", b"tre", Ending::Commit);
+    vm::follow_up(&pool).unwrap();
+    assert!(pool.vm(&name("debian-v2")).is_ok(), "a start of it runs");
+    vm::release(&pool, &guard, Ending::Discard).unwrap();
+    drop(guard);
+    vm::follow_up(&pool).unwrap();
+    assert!(pool.vm(&name("debian-v2")).is_err());
+    is_whole(&pool);
+}

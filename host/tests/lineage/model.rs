@@ -1,0 +1,1 @@
+//! Random verbs against a model.
