@@ -10,6 +10,7 @@
 //! | `EBBTIDE_TIME_SCALE` | factor for all limits |
 
 mod accelerator;
+mod agent;
 mod boot_sector;
 mod deadline;
 mod error;
@@ -22,6 +23,7 @@ mod program;
 mod sandbox;
 
 pub use accelerator::Accelerator;
+pub use agent::Agent;
 pub use deadline::Deadline;
 pub use error::{Error, Result};
 pub use monitor::{Event, Monitor};
