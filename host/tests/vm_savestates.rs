@@ -11,7 +11,12 @@ use ebbtide::{
 };
 use machines::{Host, end, is_gone, qemu_is_there};
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 use vmtest::{Guest, Image, Result, require};
 
 fn pool(host: &Host) -> Pool {
@@ -268,10 +273,92 @@ fn a_guest_that_keeps_its_network_card_goes_on_with_it() -> Result<()> {
     ask(&host, "a", "system_reset", &json!({}));
     let path = json!({"path": "/machine/peripheral"});
     let has_one = || ask(&host, "a", "qom-list", &path).to_string().contains("\"nic\"");
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while !has_one() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(20));
     }
     qemu::snapshot(&run(&host, "a"), None, false).unwrap();
+    Ok(())
+}
+
+/// Waits for the hot savestate of a VM that is current, alone, and another one than that.
+#[track_caller]
+fn hot_other_than(host: &Host, name: &str, other: &str) -> String {
+    let started = Instant::now();
+    loop {
+        let listed = host.must(&["--json", "savestate", "list", name]).out;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let hot: Vec<&Value> = listed.as_array().unwrap().iter().collect();
+        if let [one] = hot[..]
+            && one["is_current"] == true
+            && one["uuid"] != other
+            && one["kind"] == "hot"
+            && seeds(host).is_empty()
+        {
+            return one["uuid"].as_str().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{listed} {:?}", seeds(host));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Returns the clones that were made for a hot savestate and are there.
+fn seeds(host: &Host) -> Vec<String> {
+    let names = fs::read_dir(host.pool().join("appvms")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains("seed")).collect()
+}
+
+#[test]
+fn a_hot_savestate_is_made_again_when_there_is_something_new() -> Result<()> {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.refuses(&["savestate", "create", "a", "--hot"], &["does not say when", "hot=agent"]);
+    host.must(&["vm", "set", "a", "hot=0s"]);
+    let first = hot_other_than(&host, "a", "");
+    let disposable = ["--instance", "disposable", "--from", &first, "--or-cold"];
+    let (_, said) = supervised(&host, "a", &disposable).unwrap();
+    assert_eq!(said, Vec::<String>::new());
+    assert_eq!((host.state("a-disp1").as_str(), host.left("a-disp1").len()), ("running", 4));
+    host.must(&["stop", "a-disp1", "--force"]);
+    assert!(is_gone(&host.vm("a-disp1")));
+
+    let root = host.beside("root");
+    fs::write(&root, [7; 1 << 20]).unwrap();
+    host.must(&["volume", "import", "t:root", root.to_str().unwrap()]);
+    let second = hot_other_than(&host, "a", &first);
+    host.must(&["vm", "set", "a", "memory=64M"]);
+    let third = hot_other_than(&host, "a", &second);
+    let said = host.must(&["savestate", "create", "a", "--hot"]).out;
+    let fourth = hot_other_than(&host, "a", &third);
+    assert_eq!(said.trim(), fourth);
+
+    // Another QEMU was installed since.
+    let record = host.pool().join("savestates").join(&fourth).join("savestate.toml");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replace("qemu = \"", "qemu = \"1")).unwrap();
+    let disposable = ["--instance", "disposable", "--from", &fourth, "--or-cold"];
+    let (_, said) = supervised(&host, "a", &disposable).unwrap();
+    assert!(said[0].contains("starts anew") && said[0].contains("QEMU 1"), "{said:?}");
+    assert_eq!(host.state("a-disp1"), "running");
+    let fifth = hot_other_than(&host, "a", &fourth);
+
+    // Whoever makes one is killed.
+    host.must(&["vm", "set", "a", "hot=600s"]);
+    let mut refresh = host.command(&["savestate", "create", "a", "--hot"]).spawn().unwrap();
+    let started = Instant::now();
+    while seeds(&host).is_empty()
+        || host.run(&["vm", "show", "a-seed1"]).out.find("running").is_none()
+    {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(20));
+    }
+    host.refuses(&["savestate", "create", "a", "--hot"], &["is being made by somebody else"]);
+    refresh.kill().unwrap();
+    refresh.wait().unwrap();
+    host.must(&["vm", "set", "a", "hot=0s"]);
+    host.must(&["savestate", "create", "a", "--hot"]);
+    hot_other_than(&host, "a", &fifth);
+    host.must(&["pool", "check"]);
     Ok(())
 }

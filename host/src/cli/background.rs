@@ -1,10 +1,10 @@
-//! Work that nobody waits for: the next dirty images of a VM, made by a process of its own.
+//! Work that nobody waits for: the next dirty images of a VM, and hot savestates, made by processes of their own.
 
 use super::Context;
 use ebbtide::{
     Result, VmName,
     pool::{Pool, driver::Given},
-    vm,
+    vm::{self, savestate::stale_after},
 };
 use std::{
     env, io,
@@ -24,21 +24,35 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     vm::precache(&context.open()?, &options.name)
 }
 
-/// Begins to make the next images that a VM writes to, and does not wait. Where that fails, the next start makes its own.
+/// Begins what follows when a VM may have new versions: the next images that it writes to, and hot savestates. Does not wait. Where that fails, the next start makes its own.
 /// Where disks are devices there are no such images, and what is left to do is not worth a process.
 pub(crate) fn precache(pool: &Pool, name: &VmName) {
     let begun = match pool.driver().given() {
-        Given::File => begin(pool, name).map_err(|error| error.to_string()),
+        Given::File => begin(pool, "precache", name).map_err(|error| error.to_string()),
         Given::Device => vm::precache(pool, name).map_err(|error| error.chain()),
     };
     if let Err(error) = begun {
         log::warn!("the next start of {name} makes its images itself: {error}");
     }
+    refresh(pool, name);
 }
 
-fn begin(pool: &Pool, name: &VmName) -> io::Result<()> {
+/// Begins to make the hot savestates again that are of older versions than a VM has by now, and does not wait.
+pub(crate) fn refresh(pool: &Pool, name: &VmName) {
+    let stale = stale_after(pool, name).unwrap_or_else(|error| {
+        log::warn!("hot savestates of {name} are not made again: {}", error.chain());
+        Vec::new()
+    });
+    for name in stale {
+        if let Err(error) = begin(pool, "refresh", &name) {
+            log::warn!("the hot savestate of {name} is not made: {error}");
+        }
+    }
+}
+
+fn begin(pool: &Pool, verb: &str, name: &VmName) -> io::Result<()> {
     let mut command = Command::new(env::current_exe()?);
-    command.arg("--pool").arg(pool.dir()).args(["precache", name.as_str()]);
+    command.arg("--pool").arg(pool.dir()).args([verb, name.as_str()]);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     ebbtide_sys::inherited::keep_descriptors()?;
     command.spawn().map(drop)

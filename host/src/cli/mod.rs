@@ -21,6 +21,7 @@ mod place;
 mod pool;
 mod printable;
 mod progress;
+mod refresh;
 mod run;
 mod savestate;
 mod shown;
@@ -94,6 +95,8 @@ enum Verb {
     #[command(hide = true)]
     Precache(background::Options),
     #[command(hide = true)]
+    Refresh(refresh::Options),
+    #[command(hide = true)]
     Supervise(supervise::Options),
 }
 
@@ -143,6 +146,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Completions(options) => completions::run(context, options),
         Verb::Manual(options) => manual::run(context, options),
         Verb::Precache(options) => background::run(context, options),
+        Verb::Refresh(options) => refresh::run(context, options),
         Verb::Supervise(options) => supervise::run(context, options),
     }
 }

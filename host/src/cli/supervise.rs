@@ -1,10 +1,10 @@
 //! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
 
-use super::Context;
+use super::{Context, background};
 use clap::ValueEnum;
 use ebbtide::{
     Error, Result, VmName,
-    engine::qemu::{self, How, Wanted},
+    engine::qemu::{self, Hooks, How, Wanted},
     pool::Pool,
     vm,
 };
@@ -48,6 +48,8 @@ pub(crate) enum Instance {
     Kept,
     /// NAME-dispN, gone when it stops
     Disposable,
+    /// NAME-seedN, of which a hot savestate is taken
+    Seed,
 }
 
 /// Returns the command that supervises a VM, or a clone of it.
@@ -79,6 +81,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let instance = options.instance.map(|instance| match instance {
         Instance::Kept => vm::Instance::Kept,
         Instance::Disposable => vm::Instance::Disposable,
+        Instance::Seed => vm::Instance::Seed,
     });
     let Options { from, or_cold, ready, args, .. } = options;
     let how = How { extra: args.clone(), from: from.clone(), or_cold: *or_cold, ready: *ready };
@@ -87,7 +90,9 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let level = log::max_level();
     log::set_max_level(LevelFilter::Warn);
     let logged = || log::set_max_level(level);
-    qemu::supervise(&context.open()?, &wanted, &how, asker, &logged)
+    let pool = context.open()?;
+    let stale = |name: &VmName| background::refresh(&pool, name);
+    qemu::supervise(&pool, &wanted, &how, asker, Hooks { logged: &logged, stale: &stale })
 }
 
 /// Takes whoever started this out of standard output, which nobody else is to write to.

@@ -6,6 +6,7 @@ use super::{
     versioning, volatile,
 };
 use crate::{
+    engine::qemu::HOT_LOCK,
     error::{Error, Result},
     file,
     name::{VmName, VolumeId, VolumeName},
@@ -230,7 +231,7 @@ fn is_ours(name: &str) -> bool {
     let records: Vec<&str> = records.collect();
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
-        || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)
+        || ["kernel", "initrd", instant::MEMORY, aside::LOCK, HOT_LOCK].contains(&name)
         || records
             .iter()
             .chain(&["kernel", "initrd"])

@@ -1,10 +1,10 @@
 //! `ebbtide savestate create`.
 
 use super::shown::Shown;
-use crate::cli::{Context, out};
+use crate::cli::{Context, out, refresh};
 use ebbtide::{
     Refusal, Result, VmName,
-    engine::qemu::{self, ENGINE},
+    engine::qemu::{self, ENGINE, Need},
     error::RefusalKind,
     pool::Pool,
     vm::{
@@ -19,17 +19,30 @@ use ebbtide::{
 /// The VM goes on. 'ebbtide start NAME --from ID' makes a VM go on from there, on disks of its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The VM or the template, which runs
+    /// The VM or the template; it runs, unless it is a hot one
     name: VmName,
+    /// Make the one that disposables of the VM begin with, of a clone that is started for that
+    #[arg(long)]
+    hot: bool,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    let savestate = manual(&pool, &options.name)?;
+    let name = &options.name;
+    let savestate = if options.hot { hot(&pool, name)? } else { manual(&pool, name)? };
     if context.json {
         return out::json(&Shown::new(&pool, &savestate)?);
     }
     out::line(&savestate.uuid.to_string())
+}
+
+fn hot(pool: &Pool, name: &VmName) -> Result<Savestate> {
+    refresh::hot(pool, name, Need::Any)?.ok_or_else(|| {
+        let text = format!("the hot savestate of {name} is being made by somebody else");
+        Refusal::new(RefusalKind::Busy, text)
+            .hint("'ebbtide savestate list' shows it when it is there")
+            .into()
+    })
 }
 
 fn manual(pool: &Pool, name: &VmName) -> Result<Savestate> {

@@ -1,6 +1,6 @@
 //! `ebbtide vm set`.
 
-use crate::cli::{Context, context::said, value};
+use crate::cli::{Context, background, context::said, value};
 use ebbtide::{
     Result, VmName,
     vm::{KEYS, set},
@@ -27,5 +27,6 @@ fn keys() -> String {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     said(&set(&pool, &options.name, &options.settings)?);
+    background::refresh(&pool, &options.name);
     Ok(())
 }

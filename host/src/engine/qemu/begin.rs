@@ -13,6 +13,7 @@ use super::{
 use crate::{
     engine::machine::{self, Machine},
     error::{Error, Result},
+    name::VmName,
     pool::{
         Pool,
         driver::{Disk, Ending},
@@ -59,6 +60,7 @@ pub(super) fn begin(
     guard: &Guard,
     runtime: &Runtime,
     how: &How,
+    stale: &dyn Fn(&VmName),
     say: &mut dyn FnMut(String),
 ) -> Result<Begun> {
     // What needs nothing of the VM comes first: without QEMU, nothing is begun.
@@ -76,9 +78,22 @@ pub(super) fn begin(
         Err(error) if how.or_cold => {
             let name = &guard.vm().name;
             say(format!("{name} does not go on from {id}, and starts anew: {}", error.chain()));
+            give_up(pool, id, stale);
             beginning.cold()
         }
         resumed => resumed,
+    }
+}
+
+/// Removes a hot savestate from which no machine goes on, so that there is another one.
+fn give_up(pool: &Pool, id: &str, stale: &dyn Fn(&VmName)) {
+    let Ok(savestate) = savestate::find(pool, id) else { return };
+    if savestate.kind != savestate::Kind::Hot {
+        return;
+    }
+    match savestate::remove(pool, &savestate) {
+        Ok(_) => stale(&savestate.vm),
+        Err(error) => log::warn!("{}", error.chain()),
     }
 }
 

@@ -80,8 +80,7 @@ pub fn savestate(run: &Run) -> Result<Uuid> {
 ///
 /// # Errors
 /// As for [`snapshot`].
-#[allow(dead_code)]
-pub(crate) fn hot_savestate(run: &Run, owner: &VmName) -> Result<Uuid> {
+pub(super) fn hot_savestate(run: &Run, owner: &VmName) -> Result<Uuid> {
     take(run, &Request::Savestate(Some(owner.clone())))
 }
 

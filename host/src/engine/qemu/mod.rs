@@ -14,6 +14,7 @@ mod ending;
 mod events;
 mod fit;
 mod holders;
+mod hot;
 mod news;
 mod nic;
 mod runtime;
@@ -25,10 +26,12 @@ mod written;
 
 pub use begin::How;
 pub use client::{Attached, attach, hand_over, monitor, paused, resize, savestate, snapshot};
+pub(crate) use hot::LOCK as HOT_LOCK;
+pub use hot::{Need, refresh};
 pub use news::Report;
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};
-pub use supervisor::{Wanted, forget, supervise};
+pub use supervisor::{Hooks, Wanted, forget, supervise};
 
 use crate::error::{Error, Refusal, RefusalKind};
 

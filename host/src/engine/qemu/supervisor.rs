@@ -32,6 +32,15 @@ const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
 const MOST_ASKED: u32 = 6;
 
+/// What is called on the way.
+#[derive(Clone, Copy)]
+pub struct Hooks<'a> {
+    /// When standard error has become the VM's log.
+    pub logged: &'a dyn Fn(),
+    /// When a VM may need another hot savestate, or those that were made of it or boot from it.
+    pub stale: &'a dyn Fn(&VmName),
+}
+
 /// What is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -52,8 +61,7 @@ impl Wanted {
 }
 
 /// Runs a VM, and returns when it has ended and its next start is prepared. What
-/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log, and
-/// `logged` is called.
+/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
 ///
 /// The caller is in a session of its own, has no more threads than this one, and passes nothing on to children.
 ///
@@ -64,14 +72,18 @@ pub fn supervise(
     what: &Wanted,
     how: &How,
     asker: UnixStream,
-    logged: &dyn Fn(),
+    hooks: Hooks<'_>,
 ) -> Result<()> {
     control::block()?;
     let mut control = Control::new(asker)?;
     control.hear_signals()?;
-    let started = Started::new(pool, what, how, &control, logged);
+    let started = Started::new(pool, what, how, &control, hooks);
     match started {
-        Ok(started) => started.run(&mut control),
+        Ok(started) => {
+            if let Some(name) = started.run(&mut control) {
+                (hooks.stale)(&name);
+            }
+        }
         Err(error) => control.tell(&News::Failed(Failure::from(&error))),
     }
     Ok(())
@@ -107,7 +119,7 @@ impl<'a> Started<'a> {
         what: &Wanted,
         how: &How,
         control: &Control,
-        logged: &dyn Fn(),
+        hooks: Hooks<'_>,
     ) -> Result<Self> {
         let guard = what.take(pool)?;
         control.tell(&News::Named(guard.vm().name.clone()));
@@ -116,14 +128,14 @@ impl<'a> Started<'a> {
         }
         let runtime = Runtime::make(identity(pool, guard.vm())?)?;
         let started = open_log(&runtime)
-            .map(|()| logged())
+            .map(|()| (hooks.logged)())
             .and_then(|()| control.listen(&runtime.supervisor()))
             .and_then(|()| {
                 let mut say = |sentence: String| {
                     log::warn!("{sentence}");
                     control.tell(&News::Said(sentence));
                 };
-                begin(pool, &guard, &runtime, how, &mut say)
+                begin(pool, &guard, &runtime, how, hooks.stale, &mut say)
             });
         match started {
             Ok(begun) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
@@ -136,8 +148,8 @@ impl<'a> Started<'a> {
         }
     }
 
-    /// Lets the machine run, waits for its end, and stops its volumes.
-    fn run(mut self, control: &mut Control) {
+    /// Lets the machine run, waits for its end, and stops its volumes. Returns the VM when it may have new versions.
+    fn run(mut self, control: &mut Control) -> Option<VmName> {
         if let Err(error) = control.follow(&self.begun.qemu.monitor) {
             self.begun.qemu.kill();
             log::error!("{error}");
@@ -213,7 +225,7 @@ impl<'a> Started<'a> {
         let discard = control.discard() || self.is_volatile();
         let (reason, lost) = (events.reason.as_deref(), events.lost.as_deref());
         let seen = Seen { ran, reason, lost, status, discard };
-        self.settle(seen, control);
+        self.settle(seen, control)
     }
 
     /// Tells QEMU something, and does not wait for what it says: it may never say anything again.
@@ -285,7 +297,7 @@ impl<'a> Started<'a> {
     }
 
     /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
-    fn settle(self, seen: Seen<'_>, control: &mut Control) {
+    fn settle(self, seen: Seen<'_>, control: &mut Control) -> Option<VmName> {
         let (mut ending, cut) = self.begun.written.confirm(decide(seen));
         if self.begun.goes_on && !seen.ran {
             // Its disks are those of another machine, which did not go on.
@@ -326,6 +338,7 @@ impl<'a> Started<'a> {
         {
             log::warn!("the next start of {name} is not prepared: {error}");
         }
+        (ending == Ending::Commit).then_some(name)
     }
 }
 

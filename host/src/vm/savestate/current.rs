@@ -3,9 +3,9 @@
 use super::{Kind, Savestate, read::list};
 use crate::{
     error::{Error, Result},
-    name::VolumeName,
+    name::{VmName, VolumeName},
     pool::Pool,
-    vm::Vm,
+    vm::{Record, Vm},
     volume::{Files, Role},
 };
 use std::{collections::BTreeMap, time::SystemTime};
@@ -50,14 +50,20 @@ pub(super) fn versions(
     Ok(versions)
 }
 
-/// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with.
+/// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with, and
+/// have the same settings.
 ///
 /// # Errors
 /// A file cannot be looked at.
 pub fn is_current(pool: &Pool, vm: &Vm, savestate: &Savestate) -> Result<bool> {
     Ok(savestate.of == vm.record.uuid
-        && savestate.template == vm.record.template
+        && settings(&savestate.record) == settings(&vm.record)
         && savestate.versions == versions(pool, vm, Begins::Now)?)
+}
+
+/// Returns what of a record makes another machine.
+fn settings(record: &Record) -> impl PartialEq {
+    (record.template.clone(), record.root, record.volatile, record.engine.clone())
 }
 
 /// Returns the hot savestate of a VM's current versions, if there is one.
@@ -72,6 +78,23 @@ pub fn hot_of(pool: &Pool, vm: &Vm) -> Result<Option<Savestate>> {
         }
     }
     Ok(None)
+}
+
+/// Returns the VMs whose hot savestate is to be made again when `name` has new versions: itself, those that boot from it, and
+/// those that were made of it.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn stale_after(pool: &Pool, name: &VmName) -> Result<Vec<VmName>> {
+    let mut stale_ones = Vec::new();
+    for vm in pool.vms()?.vms {
+        let of = [&vm.record.template, &vm.record.base];
+        let is_related = vm.name == *name || of.contains(&&Some(name.clone()));
+        if is_related && stale(pool, &vm)? {
+            stale_ones.push(vm.name);
+        }
+    }
+    Ok(stale_ones)
 }
 
 /// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.

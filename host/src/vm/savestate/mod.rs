@@ -17,7 +17,7 @@ mod source;
 mod take;
 
 pub use copy::clone_all;
-pub use current::{hot_of, is_current, stale};
+pub use current::{hot_of, is_current, stale, stale_after};
 pub use read::{find, list, size};
 pub use remove::{remove, remove_all, replace_hot};
 pub use source::{Source, prepare_from, source};
