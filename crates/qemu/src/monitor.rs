@@ -1,12 +1,15 @@
 //! QEMU's monitor: commands go out as JSON lines, answers and events come back on a reader thread.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IoSlice, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
 
 use crate::deadline::Deadline;
@@ -132,8 +135,20 @@ impl Monitor {
     /// # Errors
     /// When QEMU refuses it, has ended, or does not answer in time.
     pub fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
+        self.ask(command, arguments, None)
+    }
+
+    /// Gives QEMU a descriptor of its own for the same open file, by a name that its commands know it by.
+    ///
+    /// # Errors
+    /// As for [`Monitor::execute`].
+    pub fn give(&self, name: &str, file: impl AsFd) -> Result<()> {
+        self.ask("getfd", &json!({"fdname": name}), Some(file.as_fd())).map(drop)
+    }
+
+    fn ask(&self, command: &str, arguments: &Value, file: Option<BorrowedFd<'_>>) -> Result<Value> {
         let refused = |answer: String| Error::Monitor { command: command.into(), answer };
-        let id = self.send(command, arguments, true)?;
+        let id = self.send(command, arguments, true, file)?;
         let answer = self.inbox.wait(Deadline::after(LIMIT), |got| got.answers.remove(&id));
         let mut answer = answer.ok_or_else(|| refused("no answer".into()))?;
         match answer.get("error") {
@@ -147,11 +162,17 @@ impl Monitor {
     /// # Errors
     /// When QEMU has ended.
     pub fn tell(&self, command: &str, arguments: &Value) -> Result<()> {
-        self.send(command, arguments, false).map(drop)
+        self.send(command, arguments, false, None).map(drop)
     }
 
-    /// Sends a command; its answer has a number only where somebody waits for it.
-    fn send(&self, command: &str, arguments: &Value, numbered: bool) -> Result<u64> {
+    /// Sends a command, and a descriptor beside it; its answer has a number only where somebody waits for it.
+    fn send(
+        &self,
+        command: &str,
+        arguments: &Value,
+        numbered: bool,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<u64> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let mut message = json!({"execute": command, "arguments": arguments});
         if numbered {
@@ -159,9 +180,12 @@ impl Monitor {
             message["id"] = json!(*next);
         }
         // One line after the other, whoever sends them.
-        (&self.stream)
-            .write_all(format!("{message}\n").as_bytes())
-            .map_err(Error::io(format!("sending {command} to QEMU")))?;
+        let line = format!("{message}\n");
+        let sent = match file {
+            Some(file) => send_beside(&self.stream, line.as_bytes(), file),
+            None => (&self.stream).write_all(line.as_bytes()),
+        };
+        sent.map_err(Error::io(format!("sending {command} to QEMU")))?;
         Ok(*next)
     }
 
@@ -200,12 +224,31 @@ impl Monitor {
     }
 }
 
+impl Drop for Monitor {
+    /// Lets the next client have the monitor: the reader thread has the socket open, too.
+    fn drop(&mut self) {
+        // Fails where QEMU has hung up.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Sends a line and a descriptor, which arrives with the line's first byte.
+fn send_beside(mut stream: &UnixStream, line: &[u8], file: BorrowedFd<'_>) -> std::io::Result<()> {
+    let descriptors = [file.as_raw_fd()];
+    let beside = [ControlMessage::ScmRights(&descriptors)];
+    let parts = [IoSlice::new(line)];
+    let sent = sendmsg::<()>(stream.as_raw_fd(), &parts, &beside, MsgFlags::empty(), None)?;
+    stream.write_all(line.get(sent..).unwrap_or_default())
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A monitor and a thread that plays QEMU: it reads `answers.len()` commands, then hangs up.
-    fn played(answers: &'static [&'static str]) -> (Monitor, thread::JoinHandle<Vec<String>>) {
+    pub(crate) fn played(
+        answers: &'static [&'static str],
+    ) -> (Monitor, thread::JoinHandle<Vec<String>>) {
         let (ours, mut qemu) = UnixStream::pair().unwrap();
         let play = move || {
             let mut commands = BufReader::new(qemu.try_clone().unwrap()).lines();
@@ -231,6 +274,29 @@ mod tests {
         assert_eq!(error.to_string(), "QEMU refused block_resize: no such node");
         assert_eq!(monitor.shutdown_reason().as_deref(), Some("guest-shutdown"));
         assert!(qemu.join().unwrap()[1].contains("\"size\":1048576"));
+    }
+
+    #[test]
+    fn a_descriptor_arrives_beside_its_command() {
+        use nix::sys::socket::{ControlMessageOwned, recvmsg};
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let monitor = Monitor::new(ours).unwrap();
+        let qemu = thread::spawn(move || {
+            let mut line = [0; 200];
+            let mut space = nix::cmsg_space!([std::os::fd::RawFd; 2]);
+            let mut parts = [std::io::IoSliceMut::new(&mut line)];
+            let fd = theirs.as_raw_fd();
+            let got = recvmsg::<()>(fd, &mut parts, Some(&mut space), MsgFlags::empty()).unwrap();
+            let given = got.cmsgs().unwrap().map(|beside| match beside {
+                ControlMessageOwned::ScmRights(given) => given.len(),
+                _ => 0,
+            });
+            let given = given.sum::<usize>();
+            (&theirs).write_all(b"{\"return\":{},\"id\":1}\n").unwrap();
+            (given, String::from_utf8_lossy(&line).contains("\"fdname\":\"memory\""))
+        });
+        monitor.give("memory", tempfile::tempfile().unwrap()).unwrap();
+        assert_eq!(qemu.join().unwrap(), (1, true));
     }
 
     #[test]

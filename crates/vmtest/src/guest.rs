@@ -43,6 +43,16 @@ impl Guest {
         Ok(Self { heard: socket.into(), wire, channel: Channel::new(stream) })
     }
 
+    /// Connects to the socket of a machine whose guest had said that it is ready before the machine was resumed.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn resumed(socket: &Path) -> Result<Self> {
+        let guest = Self::attach(socket)?;
+        guest.channel.lock().ready = true;
+        Ok(guest)
+    }
+
     /// Talks by `stream` to a guest whose lines are followed already, its console in `log` too.
     pub(crate) fn on(wire: Arc<Wire>, stream: UnixStream, log: &Path) -> Self {
         Self { heard: log.into(), wire, channel: Channel::new(stream) }

@@ -22,6 +22,7 @@ mod pool;
 mod printable;
 mod progress;
 mod run;
+mod savestate;
 mod shown;
 mod start;
 mod stop;
@@ -73,6 +74,9 @@ enum Verb {
     /// Disks of virtual machines and templates
     #[command(subcommand)]
     Volume(volume::Verb),
+    /// Machines that others go on from: memory and disks of one moment
+    #[command(subcommand)]
+    Savestate(savestate::Verb),
     /// Copy-on-write files: what was written over a backing file or a disk
     #[command(subcommand)]
     Cow(cow::Verb),
@@ -128,6 +132,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Template(verb) => template::run(context, verb),
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
+        Verb::Savestate(verb) => savestate::run(context, verb),
         Verb::Cow(verb) => cow::run(context, verb),
         Verb::Block(verb) => block::run(context, verb),
         Verb::Run(options) => run::run(context, options),

@@ -1,13 +1,11 @@
 //! `ebbtide start`.
 
-use super::{
-    Context, out,
-    supervise::{self, Instance},
-};
+use super::{Context, out, supervise};
 use ebbtide::{
     Result, VmName,
-    engine::qemu::{self, Ready},
+    engine::qemu::{self, How, Ready},
     pool::Pool,
+    vm::{Instance, savestate::source},
 };
 use serde::Serialize;
 use std::ffi::OsString;
@@ -36,6 +34,9 @@ pub(crate) struct What {
     /// Start a clone, NAME-dispN, that is gone with all that it wrote when it stops
     #[arg(long)]
     disposable: bool,
+    /// Go on from where a machine stood: a savestate, or a snapshot with memory, by its UUID, a beginning of it, or a label
+    #[arg(long, value_name = "ID")]
+    from: Option<String>,
     /// Further arguments of QEMU
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
@@ -55,13 +56,16 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 
 /// Makes a VM ready to run, or the clone that is run in its place.
 pub(crate) fn ready<'a>(pool: &'a Pool, what: &What) -> Result<Ready<'a>> {
-    let What { name, disposable, args } = what;
+    let What { name, disposable, from, args } = what;
     // Said here, and not by a process that is started for it.
     let vm = pool.vm(name)?;
+    let source = from.as_ref().map(|id| source(pool, id)).transpose()?;
+    let from = source.map(|source| source.uuid.to_string());
     let instance = match (disposable, vm.record.flags.immutable) {
         (true, _) => Some(Instance::Disposable),
         (false, true) => Some(Instance::Kept),
         (false, false) => None,
     };
-    qemu::start(pool, name, supervise::command(pool, name, instance, args)?, &mut out::say)
+    let how = How { extra: args.clone(), instance, from, ..How::default() };
+    qemu::start(pool, name, supervise::command(pool, name, &how)?, &mut out::say)
 }

@@ -17,6 +17,17 @@ use crate::{
 /// # Errors
 /// The template is missing. Names the volume, and what could not be ended again.
 pub fn prepare(pool: &Pool, guard: &Guard, run: Run) -> Result<Vec<Disk>> {
+    let access = guard.vm().root_access();
+    prepare_by(pool, guard, run, &|volume| pool.driver().start(volume, access))
+}
+
+/// Does what [`prepare`] does, with what makes one volume ready.
+pub(super) fn prepare_by(
+    pool: &Pool,
+    guard: &Guard,
+    run: Run,
+    start: &dyn Fn(&Volume) -> Result<Disk>,
+) -> Result<Vec<Disk>> {
     let vm = guard.vm();
     vm.changeable()?;
     if let Some(template) = &vm.record.template {
@@ -27,7 +38,7 @@ pub fn prepare(pool: &Pool, guard: &Guard, run: Run) -> Result<Vec<Disk>> {
         return Err(Refusal::new(RefusalKind::Busy, text).into());
     }
     let mut started = Vec::new();
-    let prepared = start_all(pool, vm, &mut started).and_then(|disks| {
+    let prepared = start_all(pool, vm, start, &mut started).and_then(|disks| {
         let mut run = run;
         run.disks =
             disks.iter().map(|disk| (disk.id.volume.to_string(), disk.path.clone())).collect();
@@ -44,7 +55,12 @@ struct Started {
 }
 
 /// Makes one volume after the other ready.
-fn start_all(pool: &Pool, vm: &Vm, started: &mut Vec<Started>) -> Result<Vec<Disk>> {
+fn start_all(
+    pool: &Pool,
+    vm: &Vm,
+    start: &dyn Fn(&Volume) -> Result<Disk>,
+    started: &mut Vec<Started>,
+) -> Result<Vec<Disk>> {
     let mut disks = Vec::new();
     for name in vm.shown().chain([VolumeName::volatile()]) {
         // The volatile disk is as large as the root needs that was started, whatever the template's is by now.
@@ -57,7 +73,7 @@ fn start_all(pool: &Pool, vm: &Vm, started: &mut Vec<Started>) -> Result<Vec<Dis
         log::info!("start {}", volume.id);
         // Before it is tried: a start that fails may leave something too.
         started.push(Started { volume: volume.clone(), ending });
-        disks.push(pool.driver().start(&volume, vm.root_access())?);
+        disks.push(start(&volume)?);
     }
     Ok(disks)
 }

@@ -20,6 +20,7 @@ pub mod record;
 mod remove;
 mod resize;
 mod run;
+pub mod savestate;
 mod set;
 mod settle;
 mod snapshot;

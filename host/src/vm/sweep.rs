@@ -1,6 +1,10 @@
 //! What cuts have left of VMs that were being made or removed.
 
-use super::{Kind, Vm, aside, copy, instant, record, run, versioning, volatile};
+use super::{
+    Kind, Vm, aside, copy, instant, record, run,
+    savestate::{self, SAVESTATES},
+    versioning, volatile,
+};
 use crate::{
     error::{Error, Result},
     file,
@@ -22,7 +26,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Removes what cuts have left of VMs and snapshots that were being made, and finishes removals. Returns a sentence for
+/// Removes what cuts have left of VMs, snapshots and savestates that were being made, and finishes removals. Returns a sentence for
 /// each thing that it did. What somebody is making now is left alone.
 ///
 /// # Errors
@@ -68,7 +72,7 @@ pub(super) fn tidy(pool: &Pool, pool_is_locked: &Lock) -> Result<Vec<String>> {
 /// Removes directories that were being built by somebody who is gone.
 pub(super) fn asides(pool: &Pool, _pool_is_locked: &Lock) -> Result<Vec<String>> {
     let mut said = Vec::new();
-    for parent in [Kind::Template.directory(), Kind::AppVm.directory(), SNAPSHOTS] {
+    for parent in [Kind::Template.directory(), Kind::AppVm.directory(), SNAPSHOTS, SAVESTATES] {
         let parent = Path::new(parent);
         for name in names(pool, parent)? {
             if !name.starts_with(aside::PREFIX) {
@@ -221,7 +225,8 @@ fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
 fn is_ours(name: &str) -> bool {
-    let records = [record::FILE, run::FILE, super::snapshot::FILE, super::snapshot::JOURNAL];
+    let records =
+        [record::FILE, run::FILE, super::snapshot::FILE, super::snapshot::JOURNAL, savestate::FILE];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
         || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)

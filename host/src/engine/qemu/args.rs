@@ -1,19 +1,26 @@
 //! The command line of QEMU: a machine goes in, arguments come out.
 
-use super::super::machine::{Boot, Machine, text};
+use super::{
+    super::machine::{Boot, Machine, text},
+    nic,
+};
 use crate::{
     error::Result,
     name::VolumeName,
     pool::driver::{Disk, Given},
-    vm::record::Network,
+    vm::{Memory, record::Network},
 };
 use qemu::Accelerator;
 use serde_json::{Value, json};
 use std::{ffi::OsString, os::fd::RawFd, path::Path};
+use uuid::Uuid;
 
 /// What QEMU gives up, where the kernel lets it: it needs no rights, starts no programs, and keeps its share of the
 /// processors.
 pub const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+/// What QEMU knows the port of the guest's agent by.
+pub(super) const AGENT: &str = "qga";
 
 /// What this host offers.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +38,19 @@ pub struct Sockets<'a> {
     pub console: &'a Path,
     /// Where a monitor listens, for one client at a time.
     pub monitor: &'a Path,
+    /// Where the port of the guest's agent listens.
+    pub agent: &'a Path,
     /// A connected socket that QEMU inherits: the monitor of whoever supervises it.
     pub supervisor: RawFd,
+}
+
+/// Where a machine begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins<'a> {
+    /// At its first instruction.
+    Cold,
+    /// Where the one stood whose memory this is: it is read when a monitor says so.
+    Incoming(&'a Memory),
 }
 
 /// Returns the arguments. The machine does not run until a monitor says `cont`. `extra` stands last, so that it
@@ -44,6 +62,7 @@ pub fn arguments(
     machine: &Machine,
     host: Host,
     sockets: Sockets<'_>,
+    begins: Begins<'_>,
     extra: &[OsString],
 ) -> Result<Vec<OsString>> {
     let mut args = Args(Vec::new());
@@ -62,7 +81,9 @@ pub fn arguments(
         args.option("-sandbox", SANDBOX);
     }
 
-    for (id, path) in [("console", sockets.console), ("monitor", sockets.monitor)] {
+    let listening =
+        [("console", sockets.console), ("monitor", sockets.monitor), (AGENT, sockets.agent)];
+    for (id, path) in listening {
         let path = escaped(text(path)?);
         args.option("-chardev", format!("socket,id={id},server=on,wait=off,path={path}"));
     }
@@ -79,11 +100,25 @@ pub fn arguments(
     args.option("-device", "virtio-rng-pci,rng=random");
     // A kernel that panics says so, and the machine ends, instead of standing still for ever.
     args.option("-device", "pvpanic");
+    // Another number in each run: a kernel that finds one after it was resumed makes its random numbers anew.
+    args.option("-device", format!("vmgenid,guid={}", Uuid::new_v4()));
+    args.option(
+        "-device",
+        json!({"driver": "pcie-root-port", "id": nic::PORT, "chassis": 1}).to_string(),
+    );
     if machine.network == Network::User {
         args.option("-netdev", "user,id=net");
-        // Nothing boots from it, so its firmware, a package of its own, is not needed.
-        args.option("-device", r#"{"driver":"virtio-net-pci","netdev":"net","romfile":""}"#);
     }
+    match (begins, nic::device(machine)) {
+        (Begins::Incoming(_), _) => args.option("-incoming", "defer"),
+        (Begins::Cold, Some(card)) => args.option("-device", card.to_string()),
+        (Begins::Cold, None) => {}
+    }
+    args.option("-device", "virtio-serial-pci");
+    args.option(
+        "-device",
+        format!("virtserialport,id={AGENT},chardev={AGENT},name=org.qemu.guest_agent.0"),
+    );
     if let Boot::Kernel { kernel, initrd, cmdline } = &machine.boot {
         args.option("-kernel", text(kernel)?);
         if let Some(initrd) = initrd {
@@ -188,13 +223,14 @@ mod tests {
     const SOCKETS: fn() -> Sockets<'static> = || Sockets {
         console: Path::new("/run/ebbtide/7/console"),
         monitor: Path::new("/run/ebbtide/7/qmp"),
+        agent: Path::new("/run/ebbtide/7/agent"),
         supervisor: 5,
     };
 
     fn args_with(machine: &Machine, sandbox: bool, extra: &[&str]) -> Vec<String> {
         let host = Host { accelerator: Accelerator::Tcg, sandbox };
         let extra: Vec<OsString> = extra.iter().map(OsString::from).collect();
-        let args = arguments(machine, host, SOCKETS(), &extra).unwrap();
+        let args = arguments(machine, host, SOCKETS(), Begins::Cold, &extra).unwrap();
         args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
     }
 
@@ -222,6 +258,7 @@ mod tests {
             [
                 "socket,id=console,server=on,wait=off,path=/run/ebbtide/7/console",
                 "socket,id=monitor,server=on,wait=off,path=/run/ebbtide/7/qmp",
+                "socket,id=qga,server=on,wait=off,path=/run/ebbtide/7/agent",
                 "socket,id=supervisor,fd=5",
             ]
         );
@@ -248,6 +285,8 @@ mod tests {
             }
         }
         let devices = json_values(&args, "-device");
+        let devices: Vec<_> =
+            devices.iter().filter(|device| device["drive"] != json!(null)).collect();
         let serials: Vec<&Value> = devices.iter().map(|device| &device["serial"]).collect();
         assert_eq!(serials, ["root", "private", "volatile"]);
         assert!(devices.iter().all(|device| device["drive"] == device["serial"]));
@@ -258,7 +297,8 @@ mod tests {
         let mut machine = machine("work", "/pool");
         let index = |machine: &Machine| {
             let devices = json_values(&args_of(machine), "-device");
-            devices.iter().map(|device| device["bootindex"].clone()).collect::<Vec<_>>()
+            let disks = devices.iter().filter(|device| device["drive"] != json!(null));
+            disks.map(|disk| disk["bootindex"].clone()).collect::<Vec<_>>()
         };
         assert_eq!(index(&machine), [json!(0), Value::Null, Value::Null]);
         machine.boot = Boot::Kernel {
@@ -289,7 +329,7 @@ mod tests {
         let mut machine = machine("work", "/pool");
         machine.disks[0].path = OsString::from_vec(b"/pool/\xff/root.img".into()).into();
         let host = Host { accelerator: Accelerator::Tcg, sandbox: true };
-        let error = arguments(&machine, host, SOCKETS(), &[]).unwrap_err();
+        let error = arguments(&machine, host, SOCKETS(), Begins::Cold, &[]).unwrap_err();
         assert!(error.to_string().contains("is no UTF-8 text"), "{error}");
     }
 

@@ -21,6 +21,7 @@ use std::{
     path::Path,
     time::Duration,
 };
+use uuid::Uuid;
 
 /// How long a supervisor may take to answer whoever only looks.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -55,6 +56,79 @@ pub fn paused(run: &Run) -> Option<String> {
         }
     }
     None
+}
+
+/// Takes a snapshot of a running VM: all disks that it keeps, of one instant, and with `memory` the whole machine, which can go
+/// on from there. The machine stands still for that moment. Durable when it returns.
+///
+/// # Errors
+/// The VM has ended meanwhile, stands still, or its supervisor is gone; the driver cannot; the guest does not give up its network
+/// card, for a memory. Nothing is there then, and the machine goes on.
+pub fn snapshot(run: &Run, label: Option<&str>, memory: bool) -> Result<Uuid> {
+    take(run, &Request::Snapshot { label: label.map(Into::into), memory })
+}
+
+/// Takes a savestate of a running VM, which goes on. Durable when it returns.
+///
+/// # Errors
+/// As for [`snapshot`].
+pub fn savestate(run: &Run) -> Result<Uuid> {
+    take(run, &Request::Savestate(None))
+}
+
+/// Takes the hot savestate of `owner` of a VM that runs and has the same versions.
+///
+/// # Errors
+/// As for [`snapshot`].
+#[allow(dead_code)]
+pub(crate) fn hot_savestate(run: &Run, owner: &VmName) -> Result<Uuid> {
+    take(run, &Request::Savestate(Some(owner.clone())))
+}
+
+fn take(run: &Run, request: &Request) -> Result<Uuid> {
+    let (stream, mut heard) = supervisor(run)?;
+    say(&stream, request);
+    loop {
+        match heard.next() {
+            Some(News::Took(uuid)) => return Ok(uuid),
+            Some(News::Refused(failure)) => return Err(failure.into()),
+            Some(News::Ended(_)) => return Err(ended().into()),
+            Some(_) => {}
+            None => return Err(gone().into()),
+        }
+    }
+}
+
+/// Lets a machine run that stands ready. Returns whether it is the caller's: `false` when somebody was earlier.
+///
+/// # Errors
+/// It has ended, or its supervisor is gone.
+pub fn hand_over(run: &Run) -> Result<bool> {
+    let (stream, mut heard) = supervisor(run)?;
+    say(&stream, &Request::Go);
+    loop {
+        match heard.next() {
+            Some(News::Handed(is_ours)) => return Ok(is_ours),
+            Some(News::Ended(_)) => return Err(ended().into()),
+            Some(_) => {}
+            None => return Err(gone().into()),
+        }
+    }
+}
+
+fn supervisor(run: &Run) -> Result<(UnixStream, Heard)> {
+    let stream = connect(socket(run, "supervisor")?).map_err(|_| gone())?;
+    let heard = Heard::new(&stream)?;
+    Ok((stream, heard))
+}
+
+fn ended() -> Refusal {
+    Refusal::new(RefusalKind::Unable, "the machine has ended meanwhile")
+}
+
+fn gone() -> Refusal {
+    Refusal::new(RefusalKind::Unable, "the supervisor of this VM is gone, or is of another version")
+        .hint("stop the VM, and start it again")
 }
 
 /// Connects to the monitor of a running VM. It has one client at a time; others wait, for 20 s at most.

@@ -6,24 +6,29 @@
 //! killed, QEMU goes on with the lock, and the next command after its end settles what is left.
 
 pub mod args;
+mod begin;
 mod child;
 mod client;
 mod control;
 mod ending;
 mod events;
+mod fit;
 mod holders;
 mod news;
+mod nic;
 mod runtime;
 mod start;
 mod stop;
 mod supervisor;
+mod take;
 mod written;
 
-pub use client::{Attached, attach, monitor, paused, resize};
+pub use begin::How;
+pub use client::{Attached, attach, hand_over, monitor, paused, resize, savestate, snapshot};
 pub use news::Report;
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};
-pub use supervisor::{Wanted, forget, supervise};
+pub use supervisor::{forget, supervise};
 
 use crate::error::{Error, Refusal, RefusalKind};
 

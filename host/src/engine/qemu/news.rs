@@ -14,6 +14,7 @@ use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
 };
+use uuid::Uuid;
 
 /// The longest line; a longer one is nobody's of ours.
 const LONGEST: u64 = 1 << 20;
@@ -36,16 +37,31 @@ pub(super) enum News {
     Noted,
     /// The answer to [`Request::Look`] and [`Request::Powerdown`]: why the machine stands still, if it does.
     Paused(Option<String>),
+    /// The answer to [`Request::Go`]: whether it is the machine of whoever asked.
+    Handed(bool),
+    /// The answer to [`Request::Snapshot`] and [`Request::Savestate`]: what was taken.
+    Took(Uuid),
+    /// The other answer to these: why not. The machine goes on.
+    Refused(Failure),
     /// The VM has ended, its volumes are stopped, and it can be started again.
     Ended(Report),
 }
 
 /// What a client says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Request {
-    /// The machine is to run. From whoever asked for the start.
+    /// The machine is to run. From whoever asked for the start, or the first who wants one that stands ready.
     Go,
+    /// A snapshot is to be taken.
+    Snapshot {
+        /// What a person calls it.
+        label: Option<String>,
+        /// Whether it has the memory, too.
+        memory: bool,
+    },
+    /// A savestate is to be taken: a hot one for the VM named, else one of this VM.
+    Savestate(Option<VmName>),
     /// The guest is to shut down.
     Powerdown,
     /// This client wants to know whether the machine stands still.

@@ -69,6 +69,11 @@ impl Runtime {
         self.dir.join("qmp")
     }
 
+    /// Returns where the port of the guest's agent listens.
+    pub(super) fn agent(&self) -> PathBuf {
+        self.dir.join("agent")
+    }
+
     /// Returns where the supervisor listens.
     pub(super) fn supervisor(&self) -> PathBuf {
         self.dir.join("supervisor")
@@ -81,7 +86,8 @@ impl Runtime {
 
     /// Removes everything but the log.
     pub(super) fn keep_log(&self) {
-        for path in [self.console(), self.monitor(), self.supervisor(), self.dir.join("attached")] {
+        let sockets = [self.agent(), self.console(), self.monitor(), self.supervisor()];
+        for path in sockets.into_iter().chain([self.dir.join("attached")]) {
             // What is left is removed by the next start.
             let _ = fs::remove_file(path);
         }

@@ -113,8 +113,9 @@ fn may_pass(pool: &Pool, name: &VmName) -> Result<bool> {
 
 /// Ends a QEMU that waits to be let run by somebody who is gone. One that runs stays.
 pub(super) fn end_unstarted(run: &Run) {
+    // One that goes on from where another one stood is paused until it is let run.
     if let Ok(monitor) = client::monitor(run)
-        && is_unstarted(&monitor)
+        && (is_unstarted(&monitor) || is_one_of(&monitor, &["paused"]))
         && monitor.tell("quit", &json!({})).is_ok()
     {
         has_ended(&monitor, Deadline::after(PATIENCE));
@@ -123,8 +124,13 @@ pub(super) fn end_unstarted(run: &Run) {
 
 /// Returns whether QEMU has never let its machine run.
 fn is_unstarted(monitor: &Monitor) -> bool {
+    is_one_of(monitor, &["prelaunch", "inmigrate"])
+}
+
+/// Returns whether QEMU calls the status of its machine so.
+fn is_one_of(monitor: &Monitor, words: &[&str]) -> bool {
     let status = monitor.execute("query-status", &json!({}));
-    status.is_ok_and(|status| status["status"] == "prelaunch")
+    status.is_ok_and(|status| words.iter().any(|word| status["status"] == *word))
 }
 
 /// Connects to the supervisor of a running VM; `None` when it is gone.
@@ -206,6 +212,10 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
         let _ = monitor.tell("quit", &json!({}));
         has_ended(&monitor, Deadline::after(PATIENCE));
         return Ok(());
+    }
+    if is_one_of(&monitor, &["paused", "finish-migrate", "postmigrate"]) {
+        // An instant of it was being taken, and whoever did that is gone.
+        let _ = monitor.tell("cont", &json!({}));
     }
     let deadline = Deadline::exactly(how.limit);
     while deadline.left().is_some() {

@@ -1,32 +1,27 @@
 //! One run of a VM, from its lock to the stop of its volumes: in a process that nobody waits for.
 
 use super::{
-    ENGINE,
-    args::{Host, SANDBOX, Sockets, arguments, node},
-    child::Running,
+    args::node,
+    begin::{Begun, How, begin},
     control::{self, ASKER, Control, Happened},
     ending::{FORCED, Seen, decide},
     events::Events,
     news::{Failure, News, Report, Request},
+    nic,
     runtime::Runtime,
-    told,
-    written::Written,
+    take::{Take, plug_again},
 };
 use crate::{
-    engine::machine,
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Instance, Run, Vm},
+    vm::{self, Allow, Guard, Vm},
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
-use qemu::Accelerator;
 use serde_json::json;
-use std::{
-    collections::BTreeMap, ffi::OsString, fs::File, os::unix::net::UnixStream, path::PathBuf,
-    time::Duration,
-};
+use std::{fs::File, os::unix::net::UnixStream, time::Duration};
+use uuid::Uuid;
 
 /// How long QEMU may take to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,28 +32,8 @@ const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
 const MOST_ASKED: u32 = 6;
 
-/// What is to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The VM, or what the clone is made of.
-    pub name: VmName,
-    /// Whether a clone is made and run in its place.
-    pub instance: Option<Instance>,
-}
-
-impl Wanted {
-    /// Takes the lock of the VM that runs.
-    fn take(&self, pool: &Pool) -> Result<Guard> {
-        match self.instance {
-            Some(instance) => vm::instance(pool, &self.name, instance),
-            None => Guard::take(pool, &self.name, "start", Allow::Stopped),
-        }
-    }
-}
-
-/// Runs a VM, and returns when it has ended and its next start is prepared. `extra` are further arguments of QEMU. What
-/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log, and
-/// `logged` is called.
+/// Runs a VM, and returns when it has ended and its next start is prepared. What comes of it is told to `asker`, and to
+/// whoever connects later; once the VM has a log, standard error is that log, and `logged` is called.
 ///
 /// The caller is in a session of its own, has no more threads than this one, and passes nothing on to children.
 ///
@@ -66,15 +41,15 @@ impl Wanted {
 /// It has no one to tell.
 pub fn supervise(
     pool: &Pool,
-    what: &Wanted,
-    extra: &[OsString],
+    name: &VmName,
+    how: &How,
     asker: UnixStream,
     logged: &dyn Fn(),
 ) -> Result<()> {
     control::block()?;
     let mut control = Control::new(asker)?;
     control.hear_signals()?;
-    let started = Started::new(pool, what, extra, &control, logged);
+    let started = Started::new(pool, name, how, &control, logged);
     match started {
         Ok(started) => started.run(&mut control),
         Err(error) => control.tell(&News::Failed(Failure::from(&error))),
@@ -100,20 +75,24 @@ struct Started<'a> {
     pool: &'a Pool,
     guard: Guard,
     runtime: Runtime,
-    qemu: Running,
-    written: Written,
+    begun: Begun,
+    /// Whether it stands still until somebody wants it.
+    is_ready: bool,
 }
 
 impl<'a> Started<'a> {
     /// Makes everything ready up to a machine that stands still. When something fails, nothing of it is left.
     fn new(
         pool: &'a Pool,
-        what: &Wanted,
-        extra: &[OsString],
+        name: &VmName,
+        how: &How,
         control: &Control,
         logged: &dyn Fn(),
     ) -> Result<Self> {
-        let guard = what.take(pool)?;
+        let guard = match how.instance {
+            Some(instance) => vm::instance(pool, name, instance)?,
+            None => Guard::take(pool, name, "start", Allow::Stopped)?,
+        };
         control.tell(&News::Named(guard.vm().name.clone()));
         for sentence in guard.said() {
             control.tell(&News::Said(sentence.clone()));
@@ -122,9 +101,15 @@ impl<'a> Started<'a> {
         let started = open_log(&runtime)
             .map(|()| logged())
             .and_then(|()| control.listen(&runtime.supervisor()))
-            .and_then(|()| start(pool, &guard, &runtime, extra));
+            .and_then(|()| {
+                let mut say = |sentence: String| {
+                    log::warn!("{sentence}");
+                    control.tell(&News::Said(sentence));
+                };
+                begin(pool, &guard, &runtime, how, &mut say)
+            });
         match started {
-            Ok((qemu, written)) => Ok(Self { pool, guard, runtime, qemu, written }),
+            Ok(begun) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
             Err(error) => {
                 if let Err(error) = runtime.remove() {
                     log::warn!("{error}");
@@ -136,18 +121,36 @@ impl<'a> Started<'a> {
 
     /// Lets the machine run, waits for its end, and stops its volumes.
     fn run(mut self, control: &mut Control) {
-        if let Err(error) = control.follow(&self.qemu.monitor) {
-            self.qemu.kill();
+        if let Err(error) = control.follow(&self.begun.qemu.monitor) {
+            self.begun.qemu.kill();
             log::error!("{error}");
         }
-        control.tell(&News::Started(self.qemu.id()));
+        control.tell(&News::Started(self.begun.qemu.id()));
         let (mut ran, mut retries, mut asked) = (false, false, 0);
         let mut events = Events::new(kept(self.pool, &self.guard));
         while let Some(happened) = control.next() {
             match happened {
-                Happened::Asked(ASKER, Request::Go) if !ran => {
-                    ran = self.go();
-                    control.tell(&News::Running);
+                Happened::Asked(number, Request::Go) => {
+                    let is_first = !ran && (number == ASKER || self.is_ready);
+                    if is_first {
+                        ran = self.go();
+                        control.tell(&News::Running);
+                    }
+                    control.answer(number, &News::Handed(is_first && ran));
+                }
+                Happened::Asked(number, Request::Snapshot { label, memory }) => {
+                    let took = self.may_take(ran, &events);
+                    let took = took.and_then(|()| self.take().snapshot(label.as_deref(), memory));
+                    control.answer(number, &answer(took));
+                }
+                Happened::Asked(number, Request::Savestate(hot)) => {
+                    let took = self.may_take(ran, &events);
+                    let took = took.and_then(|()| self.take().savestate(hot.as_ref()));
+                    control.answer(number, &answer(took));
+                }
+                // Nobody ever let it run: there is no guest that could hear a button.
+                Happened::Asked(_, Request::Powerdown) if !ran && self.is_ready => {
+                    self.quit(control)
                 }
                 Happened::Asked(number, Request::Powerdown) => {
                     self.press(&events);
@@ -156,12 +159,7 @@ impl<'a> Started<'a> {
                 Happened::Asked(number, Request::Look) => {
                     control.answer(number, &News::Paused(events.paused.clone()));
                 }
-                Happened::Asked(_, Request::Quit) => {
-                    self.say("quit");
-                    if control.later(PATIENCE, Happened::Overdue).is_err() {
-                        self.qemu.kill();
-                    }
-                }
+                Happened::Asked(_, Request::Quit) => self.quit(control),
                 Happened::Told if asked > 0 => {}
                 Happened::Told | Happened::Again if ran && asked < MOST_ASKED => {
                     log::info!("told to end: the guest is to shut down");
@@ -169,17 +167,15 @@ impl<'a> Started<'a> {
                     self.press(&events);
                     let _ = control.later(AGAIN, Happened::Again);
                 }
-                Happened::Told | Happened::Again => {
-                    self.say("quit");
-                    if control.later(PATIENCE, Happened::Overdue).is_err() {
-                        self.qemu.kill();
-                    }
-                }
-                Happened::Overdue => self.qemu.kill(),
+                Happened::Told | Happened::Again => self.quit(control),
+                Happened::Overdue => self.begun.qemu.kill(),
                 // Nobody wants it any more, and it has done nothing yet.
-                Happened::Left(ASKER) if !ran => self.qemu.kill(),
+                Happened::Left(ASKER) if !ran && !self.is_ready => self.begun.qemu.kill(),
                 Happened::Event(event) => {
                     events.hear(&event);
+                    if event.name == "DEVICE_DELETED" && event.data["device"] == nic::NIC {
+                        self.plug_again();
+                    }
                     if events.paused.is_some() && !retries {
                         retries = control.later(RETRY, Happened::Retry).is_ok();
                     }
@@ -188,14 +184,14 @@ impl<'a> Started<'a> {
                     retries = false;
                     if events.paused.is_some() {
                         // Where nothing has changed, the same write fails again, and says so.
-                        let _ = self.qemu.monitor.tell("cont", &json!({}));
+                        let _ = self.begun.qemu.monitor.tell("cont", &json!({}));
                     }
                 }
                 Happened::Closed => break,
                 _ => {}
             }
         }
-        let status = self.qemu.wait();
+        let status = self.begun.qemu.wait();
         // Whoever waits to be removed leaves nothing.
         let discard = control.discard() || self.is_volatile();
         let (reason, lost) = (events.reason.as_deref(), events.lost.as_deref());
@@ -206,7 +202,43 @@ impl<'a> Started<'a> {
     /// Tells QEMU something, and does not wait for what it says: it may never say anything again.
     fn say(&self, command: &str) {
         log::info!("{:.0} {command}", Timestamp::now());
-        if let Err(error) = self.qemu.monitor.tell(command, &json!({})) {
+        if let Err(error) = self.begun.qemu.monitor.tell(command, &json!({})) {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Ends QEMU, which may not answer any more.
+    fn quit(&mut self, control: &Control) {
+        self.say("quit");
+        if control.later(PATIENCE, Happened::Overdue).is_err() {
+            self.begun.qemu.kill();
+        }
+    }
+
+    /// Refuses to take an instant of a machine that stands still already.
+    fn may_take(&self, ran: bool, events: &Events) -> Result<()> {
+        let name = &self.guard.vm().name;
+        let text = match &events.paused {
+            Some(why) => format!("{name} stands still, {why}"),
+            None if !ran => format!("{name} was not let run yet"),
+            None => return Ok(()),
+        };
+        Err(Refusal::new(RefusalKind::Busy, text).into())
+    }
+
+    fn take(&self) -> Take<'_> {
+        Take {
+            pool: self.pool,
+            guard: &self.guard,
+            monitor: &self.begun.qemu.monitor,
+            machine: &self.begun.machine,
+            accelerator: self.begun.accelerator,
+        }
+    }
+
+    /// Gives the machine its network card again, where a guest has given it up later than it was waited for.
+    fn plug_again(&self) {
+        if let Err(error) = plug_again(&self.begun.qemu.monitor, &self.begun.machine) {
             log::warn!("{error}");
         }
     }
@@ -220,11 +252,11 @@ impl<'a> Started<'a> {
     }
 
     fn go(&mut self) -> bool {
-        match self.qemu.monitor.execute("cont", &json!({})) {
+        match self.begun.qemu.monitor.execute("cont", &json!({})) {
             Ok(_) => true,
             Err(error) => {
                 log::error!("{error}");
-                self.qemu.kill();
+                self.begun.qemu.kill();
                 false
             }
         }
@@ -237,7 +269,11 @@ impl<'a> Started<'a> {
 
     /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
     fn settle(self, seen: Seen<'_>, control: &mut Control) {
-        let (ending, cut) = self.written.confirm(decide(seen));
+        let (mut ending, cut) = self.begun.written.confirm(decide(seen));
+        if self.begun.goes_on && !seen.ran {
+            // Its disks are those of another machine, which did not go on.
+            ending = Ending::Discard;
+        }
         log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
         let failed = cut.is_some() && seen.reason != Some(FORCED);
         let log = failed.then(|| self.runtime.log());
@@ -256,9 +292,9 @@ impl<'a> Started<'a> {
             log::warn!("{error}");
         }
         let name = self.guard.vm().name.clone();
-        let Self { pool, guard, qemu, .. } = self;
+        let Self { pool, guard, begun, .. } = self;
         // The lock last: whoever has it may make the directory anew.
-        drop((qemu, guard));
+        drop((begun, guard));
         match vm::follow_up(pool) {
             Ok(said) => report.said = said,
             Err(error) => log::warn!(
@@ -276,45 +312,14 @@ impl<'a> Started<'a> {
     }
 }
 
-/// Makes the volumes ready and starts QEMU. When something fails, the volumes are stopped.
-fn start(
-    pool: &Pool,
-    guard: &Guard,
-    runtime: &Runtime,
-    extra: &[OsString],
-) -> Result<(Running, Written)> {
-    // What needs nothing of the VM comes first: without QEMU, nothing is begun.
-    let program = qemu::program().map_err(told)?;
-    let accelerator = Accelerator::probe(&program).map_err(told)?;
-    let sandbox = qemu::sandbox_works(&program, SANDBOX).map_err(told)?;
-    if !sandbox {
-        log::warn!("QEMU runs without its sandbox, which does not work here");
-    }
-    let host = Host { accelerator, sandbox };
-
-    let mut run = Run::new(ENGINE)?;
-    run.sockets = sockets(runtime);
-    let disks = vm::prepare(pool, guard, run.clone())?;
-    run.disks = disks.iter().map(|disk| (disk.id.volume.to_string(), disk.path.clone())).collect();
-    let begin = || {
-        let written = Written::watch(pool, guard.vm())?;
-        let machine = machine::of(pool, guard.vm(), disks)?;
-        let (console, monitor) = (runtime.console(), runtime.monitor());
-        let arguments = |supervisor| {
-            let sockets = Sockets { console: &console, monitor: &monitor, supervisor };
-            arguments(&machine, host, sockets, extra)
-        };
-        let qemu = Running::start(&program, arguments, guard.lock_file()?)?;
-        run.pid = Some(qemu.id());
-        vm::write_run(pool, guard, &run)?;
-        Ok((qemu, written))
-    };
-    begin().inspect_err(|_| {
-        // Nothing has run, so nothing is written; what an earlier run left stays.
-        if let Err(error) = vm::release(pool, guard, Ending::Keep) {
-            log::error!("{error}");
+fn answer(took: Result<Uuid>) -> News {
+    match took {
+        Ok(uuid) => News::Took(uuid),
+        Err(error) => {
+            log::warn!("{}", error.chain());
+            News::Refused(Failure::from(&error))
         }
-    })
+    }
 }
 
 /// Returns the disks whose content outlives the run.
@@ -325,15 +330,6 @@ fn kept(pool: &Pool, guard: &Guard) -> Vec<String> {
         .filter(|volume| volume.role.is_kept())
         .map(|volume| node(&volume.id.volume).to_owned())
         .collect()
-}
-
-fn sockets(runtime: &Runtime) -> BTreeMap<String, PathBuf> {
-    let sockets = [
-        ("console", runtime.console()),
-        ("qmp", runtime.monitor()),
-        ("supervisor", runtime.supervisor()),
-    ];
-    sockets.into_iter().map(|(name, path)| (name.to_owned(), path)).collect()
 }
 
 /// Returns which directory the VM's is.

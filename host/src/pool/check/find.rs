@@ -10,13 +10,14 @@ use crate::volume::files::read_name;
 use std::path::{Path, PathBuf};
 
 /// Files of a pool's directory, and what each is.
-const TOP: [(&str, Kind); 6] = [
+const TOP: [(&str, Kind); 7] = [
     ("pool.toml", Kind::File),
     (".lock", Kind::File),
     (crate::pool::driver::dm::LOCK, Kind::File),
     ("vm-templates", Kind::Directory),
     ("appvms", Kind::Directory),
     ("snapshots", Kind::Directory),
+    ("savestates", Kind::Directory),
 ];
 
 /// Returns all that is wrong or worth a note, in the order of the paths.

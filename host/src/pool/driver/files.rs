@@ -15,7 +15,7 @@ use crate::{
     pool::{
         protocol::{
             Plan, Seen, adopt, commit, create, discard, export, import, precache, prune, recover,
-            remove, resize, restore, revert, seen::lock_name, start, stop,
+            remove, resize, restore, resume, revert, seen::lock_name, start, stop,
         },
         step::{self, Step},
         store::{Inode, Kind, Lock, Progress, Stat, Store, Unseen, Wait},
@@ -149,6 +149,17 @@ impl FileDriver {
         }
     }
 
+    /// Returns what an engine attaches.
+    fn attached(&self, volume: &Volume, attach: &start::Attach) -> Disk {
+        Disk {
+            id: volume.id.clone(),
+            path: self.store.real(&attach.path),
+            given: Given::File,
+            read_only: attach.read_only,
+            size: attach.size,
+        }
+    }
+
     /// Removes what a failed change has left, as far as that is possible; the next command does the rest.
     fn undo(&self, volume: &Volume) {
         let undone = self.look(volume).and_then(|seen| {
@@ -194,6 +205,24 @@ impl Instants for FileDriver {
         let (_lock, seen) = self.look_alone(volume)?;
         self.change(volume, restore::plan(volume, &seen, image, found.inode)?)
     }
+
+    fn resume(&self, volume: &Volume, from: &Path, access: Access) -> Result<Disk> {
+        let found = self.store.stat(from);
+        let found = found.map_err(Error::doing(format!("look at {}", from.display())))?;
+        let missing = || {
+            let text = format!("{} cannot be resumed: {} is gone", volume.id, from.display());
+            Refusal::new(RefusalKind::Missing, text)
+        };
+        let found = found.ok_or_else(missing)?;
+        let (_lock, seen) = self.look_beside(volume, Wait::Yes)?;
+        let plan = resume::plan(volume, &seen, (from, found), access, SystemTime::now())?;
+        let attach = self.change(volume, plan).inspect_err(|_| {
+            if let Err(error) = self.stop(volume, Ending::Discard) {
+                log::warn!("{error}; the next command ends the start of {}", volume.id);
+            }
+        })?;
+        Ok(self.attached(volume, &attach))
+    }
 }
 
 impl Volumes for FileDriver {
@@ -231,13 +260,7 @@ impl Volumes for FileDriver {
                 log::warn!("{error}; the next command ends the start of {}", volume.id);
             }
         })?;
-        Ok(Disk {
-            id: volume.id.clone(),
-            path: self.store.real(&attach.path),
-            given: Given::File,
-            read_only: attach.read_only,
-            size: attach.size,
-        })
+        Ok(self.attached(volume, &attach))
     }
 
     fn stop(&self, volume: &Volume, ending: Ending) -> Result<Outcome> {

@@ -18,6 +18,7 @@ pub mod remove;
 mod replace;
 pub mod resize;
 pub mod restore;
+pub mod resume;
 pub mod revert;
 pub mod seen;
 pub mod start;

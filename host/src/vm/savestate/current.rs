@@ -1,0 +1,83 @@
+//! Whether a savestate is of the versions that its VM has by now.
+
+use super::{Kind, Savestate, read::list};
+use crate::{
+    error::{Error, Result},
+    name::VolumeName,
+    pool::Pool,
+    vm::Vm,
+    volume::{Files, Role},
+};
+use std::{collections::BTreeMap, time::SystemTime};
+
+/// When a machine begins that versions are asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// It has begun, and runs.
+    Then,
+    /// It would be started now.
+    Now,
+}
+
+/// Returns which versions the disks of a machine of a VM begin with: text that is the same as long as the version is. A
+/// version is an inode; with its time it is known again, also when a number is used twice.
+pub(super) fn versions(
+    pool: &Pool,
+    vm: &Vm,
+    begins: Begins,
+) -> Result<BTreeMap<VolumeName, String>> {
+    let mut versions = BTreeMap::new();
+    for volume in vm.volumes(pool)? {
+        let own = volume.files.clean();
+        let source = volume.source.as_ref().map(Files::clean);
+        let places = match (&volume.role, begins) {
+            (Role::Volatile, _) => continue,
+            // What is linked while it runs goes with the machine.
+            (Role::Snapshot { .. }, Begins::Now) => [None, source],
+            _ => [Some(own), source],
+        };
+        for place in places.into_iter().flatten() {
+            let stat = pool.store().stat(&place);
+            let stat = stat.map_err(Error::doing(format!("look at {}", place.display())))?;
+            if let Some(stat) = stat {
+                let time = stat.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let text = format!("{}@{}", stat.inode.number, time.as_nanos());
+                versions.insert(volume.id.volume.clone(), text);
+                break;
+            }
+        }
+    }
+    Ok(versions)
+}
+
+/// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with.
+///
+/// # Errors
+/// A file cannot be looked at.
+pub fn is_current(pool: &Pool, vm: &Vm, savestate: &Savestate) -> Result<bool> {
+    Ok(savestate.of == vm.record.uuid
+        && savestate.template == vm.record.template
+        && savestate.versions == versions(pool, vm, Begins::Now)?)
+}
+
+/// Returns the hot savestate of a VM's current versions, if there is one.
+///
+/// # Errors
+/// The savestates cannot be listed.
+pub fn hot_of(pool: &Pool, vm: &Vm) -> Result<Option<Savestate>> {
+    let hot = list(pool)?.0.into_iter().rev();
+    for savestate in hot.filter(|found| found.of == vm.record.uuid && found.kind == Kind::Hot) {
+        if is_current(pool, vm, &savestate)? {
+            return Ok(Some(savestate));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.
+///
+/// # Errors
+/// As for [`hot_of`].
+pub fn stale(pool: &Pool, vm: &Vm) -> Result<bool> {
+    Ok(vm.record.ahead.hot.is_some() && hot_of(pool, vm)?.is_none())
+}
