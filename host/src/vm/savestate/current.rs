@@ -3,7 +3,7 @@
 use super::{Kind, Savestate, read::list};
 use crate::{
     error::{Error, Result},
-    name::VolumeName,
+    name::{VmName, VolumeName},
     pool::Pool,
     vm::Vm,
     volume::{Files, Role},
@@ -50,13 +50,18 @@ pub(super) fn versions(
     Ok(versions)
 }
 
+/// Returns the template that a VM boots from now: of a versioned one the newest version.
+pub(super) fn template(pool: &Pool, vm: &Vm) -> Result<Option<VmName>> {
+    vm.record.template.as_ref().map(|template| pool.actual(template)).transpose()
+}
+
 /// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with.
 ///
 /// # Errors
 /// A file cannot be looked at.
 pub fn is_current(pool: &Pool, vm: &Vm, savestate: &Savestate) -> Result<bool> {
     Ok(savestate.of == vm.record.uuid
-        && savestate.template == vm.record.template
+        && savestate.template == template(pool, vm)?
         && savestate.versions == versions(pool, vm, Begins::Now)?)
 }
 
@@ -79,5 +84,5 @@ pub fn hot_of(pool: &Pool, vm: &Vm) -> Result<Option<Savestate>> {
 /// # Errors
 /// As for [`hot_of`].
 pub fn stale(pool: &Pool, vm: &Vm) -> Result<bool> {
-    Ok(vm.record.ahead.hot.is_some() && hot_of(pool, vm)?.is_none())
+    Ok(vm.record.ahead().hot.is_some() && hot_of(pool, vm)?.is_none())
 }
