@@ -22,6 +22,7 @@ mod printable;
 mod progress;
 mod run;
 mod shown;
+mod snapshot;
 mod start;
 mod stop;
 mod supervise;
@@ -72,6 +73,9 @@ enum Verb {
     /// Disks of virtual machines and templates
     #[command(subcommand)]
     Volume(volume::Verb),
+    /// Snapshots: the disks and the settings that a virtual machine had at one instant
+    #[command(subcommand)]
+    Snapshot(snapshot::Verb),
     /// Copy-on-write files: what was written over a backing file or a disk
     #[command(subcommand)]
     Cow(cow::Verb),
@@ -127,6 +131,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Template(verb) => template::run(context, verb),
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
+        Verb::Snapshot(verb) => snapshot::run(context, verb),
         Verb::Cow(verb) => cow::run(context, verb),
         Verb::Block(verb) => block::run(context, verb),
         Verb::Run(options) => run::run(context, options),
