@@ -25,6 +25,7 @@ mod refresh;
 mod run;
 mod savestate;
 mod shown;
+mod snapshot;
 mod start;
 mod stop;
 mod supervise;
@@ -78,6 +79,9 @@ enum Verb {
     /// Machines that others go on from: memory and disks of one moment
     #[command(subcommand)]
     Savestate(savestate::Verb),
+    /// Snapshots: the disks and the settings that a virtual machine had at one instant
+    #[command(subcommand)]
+    Snapshot(snapshot::Verb),
     /// Copy-on-write files: what was written over a backing file or a disk
     #[command(subcommand)]
     Cow(cow::Verb),
@@ -136,6 +140,7 @@ fn run(context: &Context, verb: &Verb) -> ebbtide::Result<()> {
         Verb::Vm(verb) => vm::run(context, verb),
         Verb::Volume(verb) => volume::run(context, verb),
         Verb::Savestate(verb) => savestate::run(context, verb),
+        Verb::Snapshot(verb) => snapshot::run(context, verb),
         Verb::Cow(verb) => cow::run(context, verb),
         Verb::Block(verb) => block::run(context, verb),
         Verb::Run(options) => run::run(context, options),

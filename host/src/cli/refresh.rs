@@ -1,14 +1,11 @@
 //! `ebbtide refresh`: a hot savestate that nobody waits for, made by a process of its own.
 
-use super::{
-    Context,
-    supervise::{self, Instance},
-};
+use super::{Context, supervise};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Need},
     pool::Pool,
-    vm::savestate::Savestate,
+    vm::{Instance, savestate::Savestate},
 };
 
 /// Make the hot savestate of a VM, where there is none of its current versions
@@ -26,7 +23,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 
 /// Makes the hot savestate of a VM; `None` where it is not needed, or somebody makes it.
 pub(crate) fn hot(pool: &Pool, name: &VmName, need: Need) -> Result<Option<Savestate>> {
-    let seed =
-        |name: &VmName| supervise::command(pool, name, Some(Instance::Seed), &How::default());
+    let how = How { instance: Some(Instance::Seed), ..How::default() };
+    let seed = |name: &VmName| supervise::command(pool, name, &how);
     qemu::refresh(pool, name, need, &seed)
 }

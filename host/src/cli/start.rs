@@ -1,17 +1,18 @@
 //! `ebbtide start`.
 
-use super::{
-    Context, out,
-    supervise::{self, Instance},
-};
+use super::{Context, out, supervise};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Ready},
     pool::Pool,
-    vm::savestate::source,
+    vm::{
+        Instance, Vm,
+        savestate::{hot_of, source},
+    },
 };
 use serde::Serialize;
 use std::ffi::OsString;
+use uuid::Uuid;
 
 /// Start a VM or a template in the background
 ///
@@ -62,13 +63,34 @@ pub(crate) fn ready<'a>(pool: &'a Pool, what: &What) -> Result<Ready<'a>> {
     let What { name, disposable, from, args } = what;
     // Said here, and not by a process that is started for it.
     let vm = pool.vm(name)?;
+    let from = match from {
+        Some(id) => Some(source(pool, id)?.uuid),
+        None if *disposable => hot(pool, &vm)?,
+        None => None,
+    };
     let instance = match (disposable, vm.record.flags.immutable) {
         (true, _) => Some(Instance::Disposable),
         (false, true) => Some(Instance::Kept),
         (false, false) => None,
     };
-    let source = from.as_ref().map(|id| source(pool, id)).transpose()?;
-    let from = source.map(|source| source.uuid.to_string());
-    let how = How { extra: args.clone(), from, ..How::default() };
-    qemu::start(pool, name, supervise::command(pool, name, instance, &how)?, &mut out::say)
+    // A hot one that does not fit costs time and nothing else.
+    let or_cold = what.from.is_none() && from.is_some();
+    let from = from.map(|id| id.to_string());
+    let how = How { extra: args.clone(), instance, from, or_cold, ..How::default() };
+    qemu::start(pool, name, supervise::command(pool, name, &how)?, &mut out::say)
+}
+
+/// Returns the savestate from which disposables of a VM go on, and says when it should have one and has none.
+fn hot(pool: &Pool, vm: &Vm) -> Result<Option<Uuid>> {
+    if vm.record.ahead().hot.is_none() {
+        return Ok(None);
+    }
+    let found = hot_of(pool, vm)?.map(|savestate| savestate.uuid);
+    if found.is_none() {
+        let name = &vm.name;
+        out::say(&format!(
+            "{name} has no hot savestate of its current versions yet: this one starts from the beginning"
+        ));
+    }
+    Ok(found)
 }

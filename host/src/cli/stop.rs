@@ -87,6 +87,11 @@ pub(crate) fn print(context: &Context, name: &VmName, report: &Report, forced: b
     if !outcomes.is_empty() {
         outcome::print(context, &outcomes)?;
     }
+    verdict(name, report, forced)
+}
+
+/// Returns whether a VM has ended as it should.
+pub(crate) fn verdict(name: &VmName, report: &Report, forced: bool) -> Result<()> {
     if let Some(failure) = &report.failure {
         return Err(failure.clone().into());
     }

@@ -1,12 +1,11 @@
 //! `ebbtide supervise`: the process that has a VM from its start to the stop of its volumes.
 
 use super::{Context, background};
-use clap::ValueEnum;
 use ebbtide::{
     Error, Result, VmName,
-    engine::qemu::{self, Hooks, How, Wanted},
+    engine::qemu::{self, Hooks, How},
     pool::Pool,
-    vm,
+    vm::Instance,
 };
 use log::LevelFilter;
 use nix::unistd::{dup2_stdout, setsid};
@@ -25,7 +24,7 @@ pub(crate) struct Options {
     /// The VM
     name: VmName,
     /// Run a clone of it
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = instance)]
     instance: Option<Instance>,
     /// What its machine goes on from
     #[arg(long, value_name = "ID")]
@@ -41,29 +40,19 @@ pub(crate) struct Options {
     args: Vec<OsString>,
 }
 
-/// Which clone is made for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Instance {
-    /// NAME-instN, of an immutable VM
-    Kept,
-    /// NAME-dispN, gone when it stops
-    Disposable,
-    /// NAME-seedN, of which a hot savestate is taken
-    Seed,
+/// Reads the word of an instance.
+fn instance(text: &str) -> std::result::Result<Instance, String> {
+    let all = [Instance::Kept, Instance::Disposable, Instance::Ready, Instance::Seed];
+    all.into_iter().find(|instance| instance.name() == text).ok_or_else(|| "no instance".into())
 }
 
-/// Returns the command that supervises a VM, or a clone of it.
-pub(crate) fn command(
-    pool: &Pool,
-    name: &VmName,
-    instance: Option<Instance>,
-    how: &How,
-) -> Result<Command> {
+/// Returns the command that supervises a VM.
+pub(crate) fn command(pool: &Pool, name: &VmName, how: &How) -> Result<Command> {
     let doing = "find this program to start it again";
     let mut command = Command::new(env::current_exe().map_err(Error::doing(doing))?);
     command.arg("--pool").arg(pool.dir()).args(["--verbose", "supervise", name.as_str()]);
-    if let Some(value) = instance.and_then(|instance| instance.to_possible_value()) {
-        command.args(["--instance", value.get_name()]);
+    if let Some(instance) = how.instance {
+        command.args(["--instance", instance.name()]);
     }
     if let Some(from) = &how.from {
         command.arg("--from").arg(from);
@@ -78,21 +67,21 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     // Out of the terminal's reach. Started by hand it leads a group, and stays where it is.
     let _ = setsid();
     let asker = asker().map_err(Error::doing("talk to who started this"))?;
-    let instance = options.instance.map(|instance| match instance {
-        Instance::Kept => vm::Instance::Kept,
-        Instance::Disposable => vm::Instance::Disposable,
-        Instance::Seed => vm::Instance::Seed,
-    });
-    let Options { from, or_cold, ready, args, .. } = options;
-    let how = How { extra: args.clone(), from: from.clone(), or_cold: *or_cold, ready: *ready };
-    let wanted = Wanted { name: options.name.clone(), instance };
+    let Options { name, instance, from, or_cold, ready, args } = options;
+    let how = How {
+        extra: args.clone(),
+        instance: *instance,
+        from: from.clone(),
+        or_cold: *or_cold,
+        ready: *ready,
+    };
     // Until there is a log, standard error is somebody's terminal.
     let level = log::max_level();
     log::set_max_level(LevelFilter::Warn);
     let logged = || log::set_max_level(level);
     let pool = context.open()?;
     let stale = |name: &VmName| background::refresh(&pool, name);
-    qemu::supervise(&pool, &wanted, &how, asker, Hooks { logged: &logged, stale: &stale })
+    qemu::supervise(&pool, name, &how, asker, Hooks { logged: &logged, stale: &stale })
 }
 
 /// Takes whoever started this out of standard output, which nobody else is to write to.

@@ -4,7 +4,7 @@
 
 use super::{
     Allow, Flags, Guard, Record, Vm, aside::Aside, lineage::Lineage, make::free, record, rewrite,
-    sweep,
+    savestate, sweep,
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
@@ -47,6 +47,7 @@ fn linked(pool: &Pool, source: &VmName, name: &VmName, replaces: bool) -> Result
     }
     let adjust = |record: &mut Record| record.flags.replaces = replaces.then(|| from.name.clone());
     let made = make(pool, &from, name, adjust, &mut said, &lock)?;
+    savestate::clone_all(pool, &from, &made.0, &lock)?;
     // The clone is there as soon as it has its name; what cannot be linked now, the next command links.
     drop((guard, made));
     said.extend(follow(pool, &lock)?);

@@ -53,6 +53,19 @@ pub enum Instance {
     Seed,
 }
 
+impl Instance {
+    /// Returns its word, as records write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Disposable => "disposable",
+            Self::Ready => "ready",
+            Self::Seed => "seed",
+        }
+    }
+}
+
 /// When a versioned VM makes versions, and which stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

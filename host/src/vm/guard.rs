@@ -130,8 +130,14 @@ fn lock_vm(pool: &Pool, name: &VmName, wait: Wait) -> Result<(Vm, Lock)> {
 
 /// Writes who has the lock, and what for, to its file. It is for messages alone, so a failure is no more than that.
 fn tell(lock: &Lock, purpose: &str) {
-    let Some(file) = lock.file() else { return };
-    let line = format!("{} {purpose}\n", std::process::id());
+    if let Some(file) = lock.file() {
+        note(file, &format!("{} {purpose}", std::process::id()));
+    }
+}
+
+/// Makes text the content of a lock's file, for whoever looks there.
+pub(crate) fn note(file: &File, text: &str) {
+    let line = if text.is_empty() { String::new() } else { format!("{text}\n") };
     if let Err(error) = file.set_len(0).and_then(|()| file.write_all_at(line.as_bytes(), 0)) {
         log::warn!("cannot write who has a lock: {error}");
     }

@@ -3,7 +3,7 @@
 use super::{
     Guard, Record, Vm, copy,
     record::{Ahead, Instance},
-    sweep,
+    rewrite, sweep,
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
@@ -33,6 +33,18 @@ pub fn instance(pool: &Pool, name: &VmName, what: Instance) -> Result<Guard> {
     )?;
     drop(guard);
     Ok(Guard::of_new(to, said, held, "start"))
+}
+
+/// Makes one that stood ready an ordinary disposable: somebody has it now. Repeatable. Durable.
+///
+/// # Errors
+/// It is gone, or the pool's lock is not had.
+pub fn becomes_disposable(pool: &Pool, name: &VmName) -> Result<()> {
+    let lock = pool.lock()?;
+    let mut vm = pool.vm(name)?;
+    vm.record.flags.instance = Some(Instance::Disposable);
+    vm.record.flags.internal = false;
+    rewrite(pool, &vm, &lock)
 }
 
 /// Refuses what no clone is started for.

@@ -3,7 +3,7 @@
 use super::{
     Kind, Status, Vm,
     record::{Instance, Record},
-    status,
+    savestate, status,
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
@@ -65,6 +65,9 @@ impl Lineage {
         for vm in vms.vms {
             let runs = runs(pool, &vm)?;
             lineage.vms.insert(vm.name.clone(), (vm, runs));
+        }
+        for savestate in savestate::list(pool)?.0 {
+            lineage.savestates.extend(savestate.template.map(|on| (savestate.uuid, on)));
         }
         Ok(lineage)
     }

@@ -33,10 +33,11 @@ mod volumes;
 
 pub use copy::{clone, replace};
 pub use export::export;
+pub(crate) use guard::note;
 pub use guard::{Allow, Guard};
 pub use hotplug::{Detached, attach, detach};
 pub use import::import;
-pub use instance::instance;
+pub use instance::{becomes_disposable, instance};
 pub use instant::{InstantDisk, Memory, Still, disk_uuid};
 pub use life::{precache, prepare, release};
 pub use lineage::{Lineage, Reference};

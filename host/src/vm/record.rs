@@ -91,6 +91,18 @@ impl Record {
         }
     }
 
+    /// Returns what is made ahead of this VM: nothing of one that is not started as disposables any more, or never was.
+    /// Of a versioned VM it is the newest version.
+    #[must_use]
+    pub fn ahead(&self) -> Ahead {
+        let flags = &self.flags;
+        let is_old = flags.version_of.is_some() && flags.internal;
+        if self.versioned.is_some() || flags.volatile || flags.instance.is_some() || is_old {
+            return Ahead::default();
+        }
+        self.ahead
+    }
+
     /// Reads the record of a VM in a directory of `kind`. `file` is for messages.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::{
     Allow, Guard, Kind, Vm,
     lineage::{Lineage, Reference},
-    record, rewrite, sweep, versioning, volatile,
+    record, rewrite, savestate, sweep, versioning, volatile,
 };
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
@@ -81,6 +81,7 @@ pub(super) fn take_away(
     let vm = guard.vm();
     refuse_exported(pool, vm)?;
     versioning::give_up(pool, vm, lock)?;
+    savestate::remove_all(pool, vm, lock)?;
     for clone in lineage.linked(&vm.name) {
         let mut clone = clone.clone();
         if clone.record.base.as_ref() == Some(&vm.name) {

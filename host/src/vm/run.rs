@@ -41,6 +41,9 @@ pub struct Run {
     pub host: Option<String>,
     /// When it was started.
     pub since: Timestamp,
+    /// The savestate or snapshot that the machine goes on from; `None` where it began from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Uuid>,
     /// Sockets of the engine, by what they are for: `qmp`, `console`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sockets: BTreeMap<String, PathBuf>,
@@ -82,6 +85,7 @@ impl Run {
             machine: machine_id().map(Into::into),
             host: line("/proc/sys/kernel/hostname"),
             since: Timestamp::now(),
+            resumed: None,
             sockets: BTreeMap::new(),
             disks: BTreeMap::new(),
             attached: BTreeMap::new(),

@@ -226,9 +226,8 @@ fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
 fn is_ours(name: &str) -> bool {
-    let snapshot = [super::snapshot::FILE, super::snapshot::JOURNAL];
-    let records = [record::FILE, run::FILE, savestate::FILE].into_iter().chain(snapshot);
-    let records: Vec<&str> = records.collect();
+    let records =
+        [record::FILE, run::FILE, super::snapshot::FILE, super::snapshot::JOURNAL, savestate::FILE];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
         || ["kernel", "initrd", instant::MEMORY, aside::LOCK, HOT_LOCK].contains(&name)

@@ -19,7 +19,7 @@ use crate::{
         driver::{Disk, Ending},
     },
     vm::{
-        self, Guard, Memory, Run,
+        self, Guard, Instance, Memory, Run,
         savestate::{self, Source},
     },
 };
@@ -34,6 +34,8 @@ pub(super) const LIMIT: Duration = Duration::from_secs(1800);
 pub struct How {
     /// Further arguments of QEMU.
     pub extra: Vec<OsString>,
+    /// Whether a clone of the VM is made and run in its place.
+    pub instance: Option<Instance>,
     /// The savestate, or the snapshot with memory, that the machine goes on from; `None` for a start from the beginning.
     pub from: Option<String>,
     /// Whether the machine starts from the beginning where it cannot go on from that.
@@ -115,7 +117,8 @@ impl Beginning<'_> {
     }
 
     fn from(&self, source: &Source) -> Result<Begun> {
-        let run = self.run()?;
+        let mut run = self.run()?;
+        run.resumed = Some(source.uuid);
         let disks = savestate::prepare_from(self.pool, self.guard, run.clone(), source)?;
         // What is there is another machine's, which did not go on.
         self.ended(self.resume(run, disks, source), Ending::Discard)

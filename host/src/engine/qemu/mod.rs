@@ -15,8 +15,10 @@ mod events;
 mod fit;
 mod holders;
 mod hot;
+mod memory;
 mod news;
 mod nic;
+mod ready;
 mod runtime;
 mod start;
 mod stop;
@@ -29,9 +31,10 @@ pub use client::{Attached, attach, hand_over, monitor, paused, resize, savestate
 pub(crate) use hot::LOCK as HOT_LOCK;
 pub use hot::{Need, refresh};
 pub use news::Report;
+pub use ready::{Handed, count_ready, last_failure, refill, take_ready};
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};
-pub use supervisor::{Hooks, Wanted, forget, supervise};
+pub use supervisor::{Hooks, forget, supervise};
 
 use crate::error::{Error, Refusal, RefusalKind};
 

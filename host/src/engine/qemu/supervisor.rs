@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Instance, Vm},
+    vm::{self, Allow, Guard, Vm},
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
@@ -41,27 +41,8 @@ pub struct Hooks<'a> {
     pub stale: &'a dyn Fn(&VmName),
 }
 
-/// What is to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The VM, or what the clone is made of.
-    pub name: VmName,
-    /// Whether a clone is made and run in its place.
-    pub instance: Option<Instance>,
-}
-
-impl Wanted {
-    /// Takes the lock of the VM that runs.
-    fn take(&self, pool: &Pool) -> Result<Guard> {
-        match self.instance {
-            Some(instance) => vm::instance(pool, &self.name, instance),
-            None => Guard::take(pool, &self.name, "start", Allow::Stopped),
-        }
-    }
-}
-
-/// Runs a VM, and returns when it has ended and its next start is prepared. What
-/// comes of it is told to `asker`, and to whoever connects later; once the VM has a log, standard error is that log.
+/// Runs a VM, and returns when it has ended and its next start is prepared. What comes of it is told to `asker`, and to
+/// whoever connects later; once the VM has a log, standard error is that log.
 ///
 /// The caller is in a session of its own, has no more threads than this one, and passes nothing on to children.
 ///
@@ -69,7 +50,7 @@ impl Wanted {
 /// It has no one to tell.
 pub fn supervise(
     pool: &Pool,
-    what: &Wanted,
+    name: &VmName,
     how: &How,
     asker: UnixStream,
     hooks: Hooks<'_>,
@@ -77,7 +58,7 @@ pub fn supervise(
     control::block()?;
     let mut control = Control::new(asker)?;
     control.hear_signals()?;
-    let started = Started::new(pool, what, how, &control, hooks);
+    let started = Started::new(pool, name, how, &control, hooks);
     match started {
         Ok(started) => {
             if let Some(name) = started.run(&mut control) {
@@ -116,12 +97,15 @@ impl<'a> Started<'a> {
     /// Makes everything ready up to a machine that stands still. When something fails, nothing of it is left.
     fn new(
         pool: &'a Pool,
-        what: &Wanted,
+        name: &VmName,
         how: &How,
         control: &Control,
         hooks: Hooks<'_>,
     ) -> Result<Self> {
-        let guard = what.take(pool)?;
+        let guard = match how.instance {
+            Some(instance) => vm::instance(pool, name, instance)?,
+            None => Guard::take(pool, name, "start", Allow::Stopped)?,
+        };
         control.tell(&News::Named(guard.vm().name.clone()));
         for sentence in guard.said() {
             control.tell(&News::Said(sentence.clone()));

@@ -195,6 +195,17 @@ impl Instants for FileDriver {
         })
     }
 
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome> {
+        let found = self.store.stat(image);
+        let found = found.map_err(Error::doing(format!("look at {}", image.display())))?;
+        let found = found.filter(|found| found.kind == Kind::File).ok_or_else(|| {
+            let text = format!("{} is no image, and {} was to be it", image.display(), volume.id);
+            Refusal::new(RefusalKind::Missing, text)
+        })?;
+        let (_lock, seen) = self.look_alone(volume)?;
+        self.change(volume, restore::plan(volume, &seen, image, found.inode)?)
+    }
+
     fn resume(&self, volume: &Volume, from: &Path, access: Access) -> Result<Disk> {
         let found = self.store.stat(from);
         let found = found.map_err(Error::doing(format!("look at {}", from.display())))?;
@@ -211,17 +222,6 @@ impl Instants for FileDriver {
             }
         })?;
         Ok(self.attached(volume, &attach))
-    }
-
-    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome> {
-        let found = self.store.stat(image);
-        let found = found.map_err(Error::doing(format!("look at {}", image.display())))?;
-        let found = found.filter(|found| found.kind == Kind::File).ok_or_else(|| {
-            let text = format!("{} is no image, and {} was to be it", image.display(), volume.id);
-            Refusal::new(RefusalKind::Missing, text)
-        })?;
-        let (_lock, seen) = self.look_alone(volume)?;
-        self.change(volume, restore::plan(volume, &seen, image, found.inode)?)
     }
 }
 

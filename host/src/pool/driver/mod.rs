@@ -221,16 +221,16 @@ pub trait Instants: Volumes {
     /// is uncommitted; `None` for a disk without content. A clone is not durable by that.
     fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>>;
 
+    /// Makes the file `image` of the pool, which nobody writes to, the current version of a disk. What was current is kept
+    /// first, the image stays. Repeatable. Refused when there is something uncommitted.
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome>;
+
     /// Makes a volume ready for an engine with the content of `from`, a file of the pool that nobody ever writes to, in the
     /// place of its current version. Ends by [`Volumes::stop`], as what [`Volumes::start`] began does.
     ///
     /// # Errors
     /// Something is uncommitted; a file operation fails. What was made is undone then.
     fn resume(&self, volume: &Volume, from: &Path, access: Access) -> Result<Disk>;
-
-    /// Makes the file `image` of the pool, which nobody writes to, the current version of a disk. What was current is kept
-    /// first, the image stays. Repeatable. Refused when there is something uncommitted.
-    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome>;
 }
 
 /// Drivers that keep versions.

@@ -50,6 +50,11 @@ pub(super) fn versions(
     Ok(versions)
 }
 
+/// Returns the template that a VM boots from now: of a versioned one the newest version.
+pub(super) fn template(pool: &Pool, vm: &Vm) -> Result<Option<VmName>> {
+    vm.record.template.as_ref().map(|template| pool.actual(template)).transpose()
+}
+
 /// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with, and
 /// have the same settings.
 ///
@@ -57,6 +62,7 @@ pub(super) fn versions(
 /// A file cannot be looked at.
 pub fn is_current(pool: &Pool, vm: &Vm, savestate: &Savestate) -> Result<bool> {
     Ok(savestate.of == vm.record.uuid
+        && savestate.template == template(pool, vm)?
         && settings(&savestate.record) == settings(&vm.record)
         && savestate.versions == versions(pool, vm, Begins::Now)?)
 }
@@ -88,13 +94,21 @@ pub fn hot_of(pool: &Pool, vm: &Vm) -> Result<Option<Savestate>> {
 pub fn stale_after(pool: &Pool, name: &VmName) -> Result<Vec<VmName>> {
     let mut stale_ones = Vec::new();
     for vm in pool.vms()?.vms {
-        let of = [&vm.record.template, &vm.record.base];
-        let is_related = vm.name == *name || of.contains(&&Some(name.clone()));
-        if is_related && stale(pool, &vm)? {
+        if is_related(pool, &vm, name) && stale(pool, &vm)? {
             stale_ones.push(vm.name);
         }
     }
     Ok(stale_ones)
+}
+
+fn is_related(pool: &Pool, vm: &Vm, name: &VmName) -> bool {
+    let is_it = |other: &Option<VmName>| other.as_ref() == Some(name);
+    // Of a versioned template it is the working VM that has something new, and a version is made of that.
+    let of_its_version = || {
+        let boots = template(pool, vm).ok().flatten().and_then(|boots| pool.vm(&boots).ok());
+        boots.is_some_and(|boots| boots.name == *name || is_it(&boots.record.base))
+    };
+    vm.name == *name || is_it(&vm.record.base) || is_it(&vm.record.template) || of_its_version()
 }
 
 /// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.
@@ -102,5 +116,5 @@ pub fn stale_after(pool: &Pool, name: &VmName) -> Result<Vec<VmName>> {
 /// # Errors
 /// As for [`hot_of`].
 pub fn stale(pool: &Pool, vm: &Vm) -> Result<bool> {
-    Ok(vm.record.ahead.hot.is_some() && hot_of(pool, vm)?.is_none())
+    Ok(vm.record.ahead().hot.is_some() && hot_of(pool, vm)?.is_none())
 }

@@ -60,7 +60,7 @@ pub struct Savestate {
     pub kind: Kind,
     /// When it was taken.
     pub time: Timestamp,
-    /// The VM's template at that time.
+    /// The VM's template at that time; of a versioned one the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<VmName>,
     /// Which versions the disks of the machine had begun with, as [`is_current`] knows them again.

@@ -2,7 +2,7 @@
 
 use super::{
     FILE, FORMAT, Kind, SAVESTATES, Savestate,
-    current::{Begins, versions},
+    current::{Begins, template, versions},
     dir_of,
 };
 use crate::{
@@ -54,6 +54,7 @@ impl Taking {
             Of::Hot(owner) => (owner, Kind::Hot),
         };
         let versions = versions(pool, &vm, Begins::Then)?;
+        let template = template(pool, owner)?;
         let uuid = Uuid::new_v4();
         let aside = {
             let lock = pool.lock()?;
@@ -72,7 +73,7 @@ impl Taking {
                     vm: owner.name.clone(),
                     kind,
                     time: Timestamp::now(),
-                    template: owner.record.template.clone(),
+                    template,
                     versions,
                     memory: crate::vm::Memory { qemu: String::new(), machine: Vec::new() },
                     disks: Vec::new(),

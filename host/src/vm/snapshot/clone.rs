@@ -5,7 +5,7 @@ use super::{
     revert::{gone, missing},
 };
 use crate::{
-    error::Result,
+    error::{Error, Refusal, RefusalKind, Result},
     name::{VmName, VolumeId},
     pool::{
         Pool,
@@ -38,7 +38,7 @@ pub fn clone_snapshot(pool: &Pool, snapshot: &Snapshot, name: &VmName) -> Result
     let said = sweep::asides(pool, &lock)?;
     let snapshot = &load::read(pool, &snapshot.dir())?.ok_or_else(|| gone(snapshot))?;
     if let Some(template) = &snapshot.record.template {
-        is_template(pool, template)?;
+        is_template(pool, template).map_err(|error| without(snapshot, template, error))?;
     }
     let record = Record {
         uuid: Uuid::new_v4(),
@@ -62,6 +62,16 @@ pub fn clone_snapshot(pool: &Pool, snapshot: &Snapshot, name: &VmName) -> Result
         aside.discard(pool);
     }
     made.map(|()| said)
+}
+
+/// Returns the refusal of a snapshot whose template is none.
+fn without(snapshot: &Snapshot, template: &VmName, error: Error) -> Error {
+    let Error::Refused(_) = error else { return error };
+    let text =
+        format!("the {} boots from {template}, and there is no such template", snapshot.called());
+    Refusal::new(RefusalKind::Missing, text)
+        .hint(format!("make one of that name: 'ebbtide vm clone OTHER {template}'"))
+        .into()
 }
 
 /// Gives the new VM the disks that it keeps, and the kernel.

@@ -1,0 +1,185 @@
+//! Disposables that stand ready: resumed before anybody wants one, handed over at a start, and made again behind it.
+//!
+//! Each is a VM of its own, `NAME-dispN`, whose machine has gone on from the hot savestate of `NAME` up to its first
+//! instruction, and stands still. Its supervisor lets it run for the first who asks. One that has failed is none: it has
+//! ended, and so it is gone.
+
+use super::{
+    begin::How,
+    client::hand_over,
+    memory::{self, Room},
+    start::start,
+    stop::{Stop, settle, stop},
+};
+use crate::{
+    error::{Error, Refusal, RefusalKind, Result},
+    name::VmName,
+    pool::{Pool, store::Wait},
+    vm::{self, Instance, Run, Status, Vm, savestate},
+};
+use std::{io, process::Command, time::Duration};
+use uuid::Uuid;
+
+/// How long one that is not wanted any more may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The lock of whoever makes them, in the VM's directory. What went wrong last is in it.
+const LOCK: &str = ".ready.lock";
+
+/// A disposable that stands ready.
+struct Standing {
+    name: VmName,
+    run: Run,
+}
+
+/// What came of asking for one.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The one that runs now, if there was one.
+    pub name: Option<VmName>,
+    /// Which others stood ready, did not run, and were removed: a sentence for each.
+    pub failed: Vec<String>,
+}
+
+/// Lets a disposable of a VM run that stands ready, and makes it an ordinary one.
+///
+/// # Errors
+/// The pool cannot be read. One that fails is passed over.
+pub fn take_ready(pool: &Pool, of: &Vm) -> Result<Handed> {
+    let mut handed = Handed::default();
+    let Some(hot) = savestate::hot_of(pool, of)? else { return Ok(handed) };
+    for one in standing(pool, &of.name)? {
+        if one.run.resumed != Some(hot.uuid) {
+            continue;
+        }
+        match hand_over(&one.run) {
+            Ok(true) => {
+                vm::becomes_disposable(pool, &one.name)?;
+                handed.name = Some(one.name);
+                break;
+            }
+            // Somebody was earlier.
+            Ok(false) => {}
+            Err(error) => {
+                let why = error.chain();
+                handed.failed.push(format!("{} stood ready, and is removed: {why}", one.name));
+                end(pool, &one);
+            }
+        }
+    }
+    Ok(handed)
+}
+
+/// Makes as many disposables of a VM stand ready as its record wants and as there is memory for, and ends those that are too
+/// many or go on from an older savestate. Returns a sentence for each thing that went wrong. `supervisor` is as for
+/// [`start`]. Does nothing while somebody else does it.
+///
+/// # Errors
+/// The pool cannot be read or locked.
+pub fn refill(
+    pool: &Pool,
+    name: &VmName,
+    supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
+) -> Result<Vec<String>> {
+    let file = pool.vm(name)?.dir.join(LOCK);
+    let lock = match pool.store().lock(&file, Wait::No) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
+        lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
+    };
+    let mut wrong = Vec::new();
+    loop {
+        let vm = pool.vm(name)?;
+        let hot = savestate::hot_of(pool, &vm)?.map(|savestate| savestate.uuid);
+        let wanted = vm.record.ahead().ready as usize;
+        let there = fitting(pool, &vm, hot, wanted)?;
+        let Some(hot) = hot.filter(|_| there < wanted) else { break };
+        if let Err(error) = one_more(pool, &vm, hot, supervisor) {
+            wrong.push(format!("no more disposables of {name} stand ready: {}", error.chain()));
+            break;
+        }
+    }
+    if let Some(file) = lock.file() {
+        vm::note(file, &wrong.join("\n"));
+    }
+    Ok(wrong)
+}
+
+/// Returns how many disposables of a VM stand ready.
+///
+/// # Errors
+/// The pool cannot be read.
+pub fn count_ready(pool: &Pool, of: &VmName) -> Result<usize> {
+    Ok(standing(pool, of)?.len())
+}
+
+/// Returns what went wrong when disposables of a VM were last made ready, if anything did.
+#[must_use]
+pub fn last_failure(pool: &Pool, of: &Vm) -> Option<String> {
+    let said = pool.store().read(&of.dir.join(LOCK)).ok()?;
+    Some(String::from_utf8_lossy(&said).trim().to_owned()).filter(|said| !said.is_empty())
+}
+
+/// Ends those that are not to stand ready any more, and returns how many of the wanted ones do.
+fn fitting(pool: &Pool, vm: &Vm, hot: Option<Uuid>, wanted: usize) -> Result<usize> {
+    let mut there = 0;
+    for one in standing(pool, &vm.name)? {
+        if one.run.resumed == hot && there < wanted {
+            there += 1;
+        } else {
+            end(pool, &one);
+        }
+    }
+    Ok(there)
+}
+
+/// Makes one more stand ready.
+fn one_more(
+    pool: &Pool,
+    vm: &Vm,
+    hot: Uuid,
+    supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
+) -> Result<()> {
+    if let Room::Short { free, kept } = memory::room_for(vm.record.engine.memory)? {
+        let memory = vm.record.engine.memory;
+        let text = format!(
+            "one takes {memory}; free are {free}, of which {kept} are kept for everything else"
+        );
+        return Err(Refusal::new(RefusalKind::Unable, text).into());
+    }
+    let how = How {
+        instance: Some(Instance::Ready),
+        from: Some(hot.to_string()),
+        ready: true,
+        ..How::default()
+    };
+    // It stands without us from then on.
+    start(pool, &vm.name, supervisor(&vm.name, &how)?, &mut |said| log::info!("{said}")).map(drop)
+}
+
+/// Returns the disposables of a VM that stand ready, by name.
+fn standing(pool: &Pool, of: &VmName) -> Result<Vec<Standing>> {
+    let mut found = Vec::new();
+    for vm in pool.vms()?.vms {
+        let is_one = vm.record.flags.instance == Some(Instance::Ready);
+        if !is_one || vm.record.base.as_ref() != Some(of) {
+            continue;
+        }
+        if let Status::Running(run) = vm::status(pool, &vm)? {
+            found.push(Standing { name: vm.name, run });
+        }
+    }
+    Ok(found)
+}
+
+/// Ends one that stands ready; it is gone then.
+fn end(pool: &Pool, one: &Standing) {
+    let how = Stop { discard: true, force: true, limit: PATIENCE };
+    let ended = match stop(&one.name, &one.run, how) {
+        Ok(super::Stopped::Settled(_)) => Ok(()),
+        Ok(super::Stopped::Unattended) => settle(pool, &one.name, &one.run, how).map(drop),
+        Err(error) => Err(error),
+    };
+    let swept = ended.and_then(|()| vm::follow_up(pool).map(drop));
+    if let Err(error) = swept {
+        log::warn!("{} stood ready, and does not end: {}", one.name, error.chain());
+    }
+}
