@@ -6,6 +6,7 @@ use super::{
     control::{self, ASKER, Control, Happened},
     ending::{FORCED, Seen, decide},
     events::Events,
+    freeze::set_clock,
     news::{Failure, News, Report, Request},
     nic,
     runtime::Runtime,
@@ -147,18 +148,22 @@ impl<'a> Started<'a> {
                     let is_first = !ran && (number == ASKER || self.is_ready);
                     if is_first {
                         ran = self.go();
+                        if ran && self.begun.goes_on && events.agent {
+                            set_clock(&self.runtime.agent());
+                        }
                         control.tell(&News::Running);
                     }
                     control.answer(number, &News::Handed(is_first && ran));
                 }
                 Happened::Asked(number, Request::Snapshot { label, memory }) => {
                     let took = self.may_take(ran, &events);
-                    let took = took.and_then(|()| self.take().snapshot(label.as_deref(), memory));
+                    let took =
+                        took.and_then(|()| self.take(&events).snapshot(label.as_deref(), memory));
                     control.answer(number, &answer(took));
                 }
                 Happened::Asked(number, Request::Savestate(hot)) => {
                     let took = self.may_take(ran, &events);
-                    let took = took.and_then(|()| self.take().savestate(hot.as_ref()));
+                    let took = took.and_then(|()| self.take(&events).savestate(hot.as_ref()));
                     control.answer(number, &answer(took));
                 }
                 // Nobody ever let it run: there is no guest that could hear a button.
@@ -239,13 +244,14 @@ impl<'a> Started<'a> {
         Err(Refusal::new(RefusalKind::Busy, text).into())
     }
 
-    fn take(&self) -> Take<'_> {
+    fn take(&self, events: &Events) -> Take<'_> {
         Take {
             pool: self.pool,
             guard: &self.guard,
             monitor: &self.begun.qemu.monitor,
             machine: &self.begun.machine,
             accelerator: self.begun.accelerator,
+            agent: events.agent.then(|| self.runtime.agent()),
         }
     }
 
