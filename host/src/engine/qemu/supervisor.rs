@@ -21,13 +21,15 @@ use crate::{
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
 use serde_json::json;
-use std::{fs::File, os::unix::net::UnixStream, time::Duration};
+use std::{fs::File, os::unix::net::UnixStream, thread, time::Duration};
 use uuid::Uuid;
 
 /// How long QEMU may take to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a machine that stands still because of a disk is let go on: by then somebody may have made room.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long a machine that is to stand ready runs first: one that is emulated needs that for what comes with a resume.
+const WARM: Duration = Duration::from_secs(1);
 /// How often a guest is asked to shut down after this process was told to end, and how long that may take. A host that
 /// goes down gives 90 s to what runs.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -138,6 +140,9 @@ impl<'a> Started<'a> {
         if let Err(error) = control.follow(&self.begun.qemu.monitor) {
             self.begun.qemu.kill();
             log::error!("{error}");
+        }
+        if self.is_ready {
+            self.warm_up();
         }
         control.tell(&News::Started(self.begun.qemu.id()));
         let (mut ran, mut retries, mut asked) = (false, false, 0);
@@ -268,6 +273,20 @@ impl<'a> Started<'a> {
             self.say("cont");
         }
         self.say("system_powerdown");
+    }
+
+    /// Lets a machine that goes on from somewhere else take that in: another generation number, a network card, code that an
+    /// emulator has to translate anew. Then it stands still, and whoever wants it does not wait for these.
+    fn warm_up(&mut self) {
+        let monitor = &self.begun.qemu.monitor;
+        let warmed = monitor.execute("cont", &json!({})).and_then(|_| {
+            thread::sleep(WARM);
+            monitor.execute("stop", &json!({}))
+        });
+        if let Err(error) = warmed {
+            log::error!("{error}");
+            self.begun.qemu.kill();
+        }
     }
 
     fn go(&mut self) -> bool {

@@ -17,7 +17,7 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
 
@@ -94,9 +94,15 @@ impl Take<'_> {
 
     /// Has the machine stand still, and go on whatever happens.
     fn paused(&self, hold: impl FnOnce() -> Result<()>) -> Result<()> {
+        let since = Instant::now();
         let stopped = self.monitor.execute("stop", &json!({})).map(drop).map_err(told);
         let held = stopped.and_then(|()| hold());
         let goes_on = self.monitor.execute("cont", &json!({})).map(drop).map_err(told);
+        log::info!(
+            "{} stood still for {:.3} s",
+            self.guard.vm().name,
+            since.elapsed().as_secs_f64()
+        );
         held.and(goes_on)
     }
 
