@@ -255,7 +255,7 @@ fn a_newer_hot_one_takes_the_place_of_the_older_and_a_cut_leaves_one_at_least() 
         &store,
         |pool| hot(pool).map(drop),
         |store, _| {
-            for store in store.power_cuts(5).iter().chain([store]) {
+            for store in store.power_cuts(1).iter().chain([store]) {
                 let pool = &over(store);
                 let (found, _) = savestate::list(pool).unwrap();
                 let kept = found.iter().filter(|found| found.kind == savestate::Kind::Hot);
