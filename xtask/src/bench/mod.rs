@@ -7,6 +7,7 @@ mod anatomy;
 mod boot;
 mod chunk;
 mod cow;
+mod disposables;
 mod dm;
 mod guest;
 mod host;
@@ -53,6 +54,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "host" => host::main(rounds),
         "cow" => cow::main(rounds),
         "dm" => dm::main(rounds),
+        "disposables" => disposables::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
@@ -61,6 +63,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             host::main(rounds)?;
             cow::main(rounds)?;
             dm::main(rounds)?;
+            disposables::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),
