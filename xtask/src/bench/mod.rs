@@ -16,6 +16,7 @@ mod report;
 mod root;
 mod sample;
 mod size;
+mod snapshots;
 mod steps;
 mod symbols;
 mod syscalls;
@@ -52,6 +53,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "mounts" => mounts::main(rounds),
         "host" => host::main(rounds),
         "cow" => cow::main(rounds),
+        "snapshots" => snapshots::main(rounds),
         "dm" => dm::main(rounds),
         "all" => {
             size::main()?;
@@ -60,6 +62,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             mounts::main(rounds)?;
             host::main(rounds)?;
             cow::main(rounds)?;
+            snapshots::main(rounds)?;
             dm::main(rounds)?;
             chunk::main(rounds)
         }
