@@ -17,6 +17,7 @@ mod report;
 mod root;
 mod sample;
 mod size;
+mod snapshots;
 mod steps;
 mod symbols;
 mod syscalls;
@@ -53,6 +54,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "mounts" => mounts::main(rounds),
         "host" => host::main(rounds),
         "cow" => cow::main(rounds),
+        "snapshots" => snapshots::main(rounds),
         "dm" => dm::main(rounds),
         "disposables" => disposables::main(rounds),
         "all" => {
@@ -62,6 +64,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             mounts::main(rounds)?;
             host::main(rounds)?;
             cow::main(rounds)?;
+            snapshots::main(rounds)?;
             dm::main(rounds)?;
             disposables::main(rounds)?;
             chunk::main(rounds)
