@@ -104,7 +104,12 @@ fn is_related(pool: &Pool, vm: &Vm, name: &VmName) -> bool {
         let boots = template(pool, vm).ok().flatten().and_then(|boots| pool.vm(&boots).ok());
         boots.is_some_and(|boots| boots.name == *name || is_it(&boots.record.base))
     };
-    vm.name == *name || is_it(&vm.record.base) || is_it(&vm.record.template) || of_its_version()
+    let is_version = is_it(&vm.record.flags.version_of);
+    vm.name == *name
+        || is_version
+        || is_it(&vm.record.base)
+        || is_it(&vm.record.template)
+        || of_its_version()
 }
 
 /// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.
