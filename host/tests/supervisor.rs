@@ -9,7 +9,15 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 /// Answers every command; says what is in `cont` after the machine is let run, and what is in `down` when its power button
 /// is pressed, and ends then if `down` says that it shuts down.
@@ -194,4 +202,50 @@ fn a_machine_keeps_no_descriptor_of_whoever_starts_it() {
     assert!(said.status.success());
     assert_eq!(played.host.state("a"), "running");
     played.host.must(&["stop", "a"]);
+}
+
+/// Plays the agent of the guest: each command of its stands in what the script has heard.
+fn agent(played: &Played) {
+    let run = fs::read_to_string(played.host.vm("a").join("run.toml")).unwrap();
+    let run: toml::Table = run.parse().unwrap();
+    let socket = UnixListener::bind(run["sockets"]["agent"].as_str().unwrap()).unwrap();
+    let heard = played.file("heard");
+    thread::spawn(move || {
+        let mut stream = socket.accept().unwrap().0;
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            line.retain(|byte| *byte != 0xff);
+            let said: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            let mut heard = fs::OpenOptions::new().append(true).open(&heard).unwrap();
+            heard.write_all(&line).unwrap();
+            let id = &said["arguments"]["id"];
+            let answer = if id.is_null() { "1".to_owned() } else { id.to_string() };
+            let mark: &[u8] = if id.is_null() { b"" } else { b"\xff" };
+            stream
+                .write_all(&[mark, format!("{{\"return\": {answer}}}\n").as_bytes()].concat())
+                .unwrap();
+            line.clear();
+        }
+    });
+}
+
+#[test]
+fn a_guest_with_an_agent_holds_its_file_systems_around_a_snapshot() {
+    let open = r#"{"event": "VSERPORT_CHANGE", "data": {"id": "qga", "open": true}}"#;
+    let played = Played::new(open, SHUTDOWN);
+    played.starts();
+    agent(&played);
+    let pool = ebbtide::pool::Pool::open(&played.host.pool()).unwrap();
+    let vm = pool.vm(&"a".parse().unwrap()).unwrap();
+    let ebbtide::vm::Status::Running(run) = ebbtide::vm::status(&pool, &vm).unwrap() else {
+        panic!("it does not run");
+    };
+    ebbtide::engine::qemu::snapshot(&run, None, false).unwrap();
+    let heard = fs::read_to_string(played.file("heard")).unwrap();
+    let words = ["guest-fsfreeze-freeze", "\"stop\"", "\"cont\"", "guest-fsfreeze-thaw"];
+    let said = heard.lines().filter_map(|line| words.into_iter().find(|word| line.contains(word)));
+    // The first one is that of the start.
+    let said: Vec<&str> = said.skip(1).collect();
+    assert_eq!(said, words);
 }

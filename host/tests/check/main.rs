@@ -7,6 +7,7 @@ mod damage;
 mod files;
 mod half_done;
 mod in_use;
+mod savestates;
 mod snapshots;
 mod tree;
 mod volumes;
@@ -20,7 +21,8 @@ use std::{collections::BTreeSet, os::unix::fs::symlink, path::Path};
 use tree::Tree;
 
 fn damages() -> impl Iterator<Item = &'static Damage> {
-    let of_volumes = [volumes::VOLUMES, volumes::VERSIONS, snapshots::SNAPSHOTS];
+    let of_volumes =
+        [volumes::VOLUMES, volumes::VERSIONS, snapshots::SNAPSHOTS, savestates::SAVESTATES];
     [files::FILES, files::VMS].into_iter().chain(of_volumes).flatten()
 }
 

@@ -1,6 +1,6 @@
 //! What QEMU says of a machine while it runs: logged within a bound, and kept as far as somebody has to act on it.
 
-use super::child::MOST_LINES;
+use super::{args::AGENT, child::MOST_LINES};
 use jiff::Timestamp;
 use qemu::Event;
 
@@ -17,6 +17,8 @@ pub(super) struct Events {
     pub(super) lost: Option<String>,
     /// Why the machine stands still, if it does because of a disk.
     pub(super) paused: Option<String>,
+    /// Whether the guest's agent has its port open.
+    pub(super) agent: bool,
 }
 
 impl Events {
@@ -31,6 +33,9 @@ impl Events {
         match event.name.as_str() {
             "BLOCK_IO_ERROR" => self.hear_failure(event),
             "RESUME" => self.paused = None,
+            "VSERPORT_CHANGE" if event.data["id"] == AGENT => {
+                self.agent = event.data["open"].as_bool().unwrap_or(false);
+            }
             _ => {}
         }
         if let Some(reason) = event.shutdown_reason() {
@@ -114,6 +119,15 @@ mod tests {
         ] {
             assert_eq!(after(&[other]).lost, None);
         }
+    }
+
+    #[test]
+    fn an_agent_is_there_while_it_has_its_port_open() {
+        let port = |id: &str, open: bool| event("VSERPORT_CHANGE", json!({"id": id, "open": open}));
+        assert!(!after(&[]).agent);
+        assert!(!after(&[port("other", true)]).agent);
+        assert!(after(&[port(AGENT, true), port("other", false)]).agent);
+        assert!(!after(&[port(AGENT, true), port(AGENT, false)]).agent);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod control;
 mod ending;
 mod events;
 mod fit;
+mod freeze;
 mod holders;
 mod hot;
 mod memory;

@@ -2,6 +2,7 @@
 
 use super::{
     client::{self, connect, socket},
+    freeze::thaw_left,
     holders,
     news::{Heard, News, Report, Request, say},
     start::Watch,
@@ -216,6 +217,9 @@ fn by_monitor(name: &VmName, run: &Run, how: Stop) -> Result<()> {
     if is_one_of(&monitor, &["paused", "finish-migrate", "postmigrate"]) {
         // An instant of it was being taken, and whoever did that is gone.
         let _ = monitor.tell("cont", &json!({}));
+    }
+    if let Ok(agent) = socket(run, "agent") {
+        thaw_left(agent);
     }
     let deadline = Deadline::exactly(how.limit);
     while deadline.left().is_some() {

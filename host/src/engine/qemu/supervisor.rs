@@ -6,6 +6,7 @@ use super::{
     control::{self, ASKER, Control, Happened},
     ending::{FORCED, Seen, decide},
     events::Events,
+    freeze::set_clock,
     news::{Failure, News, Report, Request},
     nic,
     runtime::Runtime,
@@ -20,13 +21,15 @@ use crate::{
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
 use serde_json::json;
-use std::{fs::File, os::unix::net::UnixStream, time::Duration};
+use std::{fs::File, os::unix::net::UnixStream, thread, time::Duration};
 use uuid::Uuid;
 
 /// How long QEMU may take to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After how long a machine that stands still because of a disk is let go on: by then somebody may have made room.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long a machine that is to stand ready runs first: one that is emulated needs that for what comes with a resume.
+const WARM: Duration = Duration::from_secs(1);
 /// How often a guest is asked to shut down after this process was told to end, and how long that may take. A host that
 /// goes down gives 90 s to what runs.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -138,6 +141,9 @@ impl<'a> Started<'a> {
             self.begun.qemu.kill();
             log::error!("{error}");
         }
+        if self.is_ready {
+            self.warm_up();
+        }
         control.tell(&News::Started(self.begun.qemu.id()));
         let (mut ran, mut retries, mut asked) = (false, false, 0);
         let mut events = Events::new(kept(self.pool, &self.guard));
@@ -147,18 +153,22 @@ impl<'a> Started<'a> {
                     let is_first = !ran && (number == ASKER || self.is_ready);
                     if is_first {
                         ran = self.go();
+                        if ran && self.begun.goes_on && events.agent {
+                            set_clock(&self.runtime.agent());
+                        }
                         control.tell(&News::Running);
                     }
                     control.answer(number, &News::Handed(is_first && ran));
                 }
                 Happened::Asked(number, Request::Snapshot { label, memory }) => {
                     let took = self.may_take(ran, &events);
-                    let took = took.and_then(|()| self.take().snapshot(label.as_deref(), memory));
+                    let took =
+                        took.and_then(|()| self.take(&events).snapshot(label.as_deref(), memory));
                     control.answer(number, &answer(took));
                 }
                 Happened::Asked(number, Request::Savestate(hot)) => {
                     let took = self.may_take(ran, &events);
-                    let took = took.and_then(|()| self.take().savestate(hot.as_ref()));
+                    let took = took.and_then(|()| self.take(&events).savestate(hot.as_ref()));
                     control.answer(number, &answer(took));
                 }
                 // Nobody ever let it run: there is no guest that could hear a button.
@@ -239,13 +249,14 @@ impl<'a> Started<'a> {
         Err(Refusal::new(RefusalKind::Busy, text).into())
     }
 
-    fn take(&self) -> Take<'_> {
+    fn take(&self, events: &Events) -> Take<'_> {
         Take {
             pool: self.pool,
             guard: &self.guard,
             monitor: &self.begun.qemu.monitor,
             machine: &self.begun.machine,
             accelerator: self.begun.accelerator,
+            agent: events.agent.then(|| self.runtime.agent()),
         }
     }
 
@@ -262,6 +273,20 @@ impl<'a> Started<'a> {
             self.say("cont");
         }
         self.say("system_powerdown");
+    }
+
+    /// Lets a machine that goes on from somewhere else take that in: another generation number, a network card, code that an
+    /// emulator has to translate anew. Then it stands still, and whoever wants it does not wait for these.
+    fn warm_up(&mut self) {
+        let monitor = &self.begun.qemu.monitor;
+        let warmed = monitor.execute("cont", &json!({})).and_then(|_| {
+            thread::sleep(WARM);
+            monitor.execute("stop", &json!({}))
+        });
+        if let Err(error) = warmed {
+            log::error!("{error}");
+            self.begun.qemu.kill();
+        }
     }
 
     fn go(&mut self) -> bool {

@@ -1,6 +1,6 @@
 //! A running machine stands still for a moment, in which an instant of it is taken.
 
-use super::{begin::LIMIT, fit, nic, told};
+use super::{begin::LIMIT, fit, freeze::Frozen, nic, told};
 use crate::{
     engine::machine::Machine,
     error::{Error, Refusal, RefusalKind, Result},
@@ -16,8 +16,8 @@ use serde_json::json;
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    time::Duration,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
 
@@ -32,6 +32,8 @@ pub(super) struct Take<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) machine: &'a Machine,
     pub(super) accelerator: Accelerator,
+    /// The socket of the guest's agent, where there is one.
+    pub(super) agent: Option<PathBuf>,
 }
 
 impl Take<'_> {
@@ -79,15 +81,28 @@ impl Take<'_> {
         held.and(plugged)
     }
 
+    /// Has the machine stand still with its file systems written out, where the guest has an agent. A memory has what is not
+    /// written, and one in which the guest waits would wait for ever.
     fn disks_alone(&self, hold: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.paused(hold)
+        let frozen = self.agent.as_deref().and_then(Frozen::freeze);
+        let held = self.paused(hold);
+        if let Some(frozen) = frozen {
+            frozen.thaw();
+        }
+        held
     }
 
     /// Has the machine stand still, and go on whatever happens.
     fn paused(&self, hold: impl FnOnce() -> Result<()>) -> Result<()> {
+        let since = Instant::now();
         let stopped = self.monitor.execute("stop", &json!({})).map(drop).map_err(told);
         let held = stopped.and_then(|()| hold());
         let goes_on = self.monitor.execute("cont", &json!({})).map(drop).map_err(told);
+        log::info!(
+            "{} stood still for {:.3} s",
+            self.guard.vm().name,
+            since.elapsed().as_secs_f64()
+        );
         held.and(goes_on)
     }
 
@@ -114,7 +129,7 @@ struct Paused<'a>(&'a Take<'a>);
 
 impl Still for Paused<'_> {
     fn save(&mut self, file: &Path) -> Result<Memory> {
-        let Take { monitor, accelerator, .. } = *self.0;
+        let Take { monitor, accelerator, .. } = self.0;
         // What a guest has in its memory is nobody's business.
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create_new(true).mode(0o600).open(file);
@@ -130,6 +145,6 @@ impl Still for Paused<'_> {
             }
         }
         let qemu = monitor.version().map_err(told)?;
-        Ok(Memory { qemu, machine: fit::lines(&machine, accelerator) })
+        Ok(Memory { qemu, machine: fit::lines(&machine, *accelerator) })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     problem::{Finding, Problem, Remedy},
+    savestates,
     seen::{Entry, Life, Seen, SeenVm, is_aside},
     snapshots, vms, volumes,
 };
@@ -28,6 +29,7 @@ pub fn find(seen: &Seen) -> Vec<Finding> {
     seen.others.iter().for_each(|entry| found.push(unknown(entry)));
     found.extend(seen.strays.iter().map(stray));
     snapshots::find(seen, &mut found);
+    savestates::find(seen, &mut found);
     for vm in &seen.vms {
         if vm.stat.inode.device != seen.root.inode.device {
             found.push(other_file_system(&vm.dir));
@@ -167,9 +169,9 @@ fn other_file_system(path: &Path) -> Finding {
 pub(in crate::pool) fn leftover_directory(dir: &Path, entries: &[Entry]) -> Option<Finding> {
     let (ours, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
         entry.stat.kind == Kind::File
-            && entry
-                .name()
-                .is_some_and(|name| is_ours(name) || matches!(name, "snapshot.toml" | "memory"))
+            && entry.name().is_some_and(|name| {
+                is_ours(name) || matches!(name, "snapshot.toml" | "savestate.toml" | "memory")
+            })
     });
     let is_only_lock = |entry: &&Entry| entry.name().is_some_and(is_lock);
     if ours.iter().all(is_only_lock) && !others.is_empty() {

@@ -8,6 +8,7 @@ pub mod find;
 mod mapped;
 pub mod observe;
 pub mod problem;
+mod savestates;
 pub mod seen;
 mod snapshots;
 mod vms;

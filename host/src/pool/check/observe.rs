@@ -1,6 +1,8 @@
 //! Pool → seen. Nothing is locked and nothing is made; what goes on meanwhile is seen as in use.
 
-use super::seen::{Entry, Life, Seen, SeenSnapshot, SeenVm, StoreSeen, Text, is_aside};
+use super::seen::{
+    Entry, Life, Seen, SeenSavestate, SeenSnapshot, SeenVm, StoreSeen, Text, is_aside,
+};
 use crate::{
     error::{Error, Result},
     name::{COW, VmName, VolumeName},
@@ -12,6 +14,7 @@ use crate::{
     vm::{
         self, Snapshot, Status, Vm,
         record::{FILE, Kind, Record},
+        savestate::Savestate,
     },
     volume::{self, Role},
 };
@@ -41,6 +44,7 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
         others: Vec::new(),
         strays: strays(pool),
         snapshots: Vec::new(),
+        savestates: Vec::new(),
         now: SystemTime::now(),
     };
     for kind in [Kind::Template, Kind::AppVm] {
@@ -61,6 +65,14 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
         };
         let record = snapshot(store, &entry.path);
         seen.snapshots.push(SeenSnapshot { dir: entry, entries, record });
+    }
+    for entry in directory(store, &seen, "savestates")? {
+        let entries = match entry.stat.kind {
+            FileKind::Directory => list(store, &entry.path)?,
+            _ => Vec::new(),
+        };
+        let record = savestate(store, &entry.path);
+        seen.savestates.push(SeenSavestate { dir: entry, entries, record });
     }
     Ok(seen)
 }
@@ -179,6 +191,14 @@ fn snapshot(store: &dyn Store, dir: &Path) -> Text<Snapshot> {
     }
     let file = dir.join("snapshot.toml");
     read(store, &file, |text| vm::read_unrelated(text, dir, &file))
+}
+
+fn savestate(store: &dyn Store, dir: &Path) -> Text<Savestate> {
+    if is_aside(dir) {
+        return Text::Missing;
+    }
+    let file = dir.join("savestate.toml");
+    read(store, &file, |text| vm::savestate::parse(text, dir, &file))
 }
 
 fn read<T>(store: &dyn Store, file: &Path, parse: impl Fn(&[u8]) -> Result<T>) -> Text<T> {

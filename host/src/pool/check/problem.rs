@@ -120,6 +120,7 @@ pub enum Problem {
     SnapshotImageMissing,
     SnapshotMemoryMissing,
     SnapshotFileUnnamed,
+    SavestateBroken(String),
     SnapshotOfItself,
     SnapshotOwnParent,
     SnapshotCycle { through: Vec<Uuid> },
@@ -185,6 +186,7 @@ impl Problem {
             Self::SnapshotImageMissing => "snapshot-image-missing",
             Self::SnapshotMemoryMissing => "snapshot-memory-missing",
             Self::SnapshotFileUnnamed => "snapshot-file-unnamed",
+            Self::SavestateBroken(_) => "savestate-broken",
             Self::SnapshotOfItself => "snapshot-of-itself",
             Self::SnapshotOwnParent => "snapshot-own-parent",
             Self::SnapshotCycle { .. } => "snapshot-cycle",
@@ -342,6 +344,9 @@ impl fmt::Display for Problem {
             }
             Self::SnapshotMemoryMissing => {
                 f.write_str("is missing, and the snapshot's record says what it is the memory of")
+            }
+            Self::SavestateBroken(why) => {
+                write!(f, "is a savestate from which no machine goes on: {why}")
             }
             Self::SnapshotFileUnnamed => {
                 f.write_str("is in the snapshot, and its record does not name it")

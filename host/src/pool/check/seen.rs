@@ -6,6 +6,7 @@ use crate::{
     vm::{
         Snapshot,
         record::{Kind, Record},
+        savestate::Savestate,
     },
     volume::{FileKind, Role, files::read_name},
 };
@@ -30,6 +31,8 @@ pub struct Seen {
     pub others: Vec<Entry>,
     /// What is in `snapshots`.
     pub snapshots: Vec<SeenSnapshot>,
+    /// What is in `savestates`.
+    pub savestates: Vec<SeenSavestate>,
     /// Devices of the pool that are not as they should be.
     pub strays: Vec<Stray>,
     /// When it was looked at.
@@ -62,6 +65,17 @@ pub struct SeenSnapshot {
     pub entries: Vec<Entry>,
     /// What its record says.
     pub record: Text<Snapshot>,
+}
+
+/// An entry of `savestates`.
+#[derive(Debug, Clone)]
+pub struct SeenSavestate {
+    /// The entry: a directory, if it is ours.
+    pub dir: Entry,
+    /// What is in it.
+    pub entries: Vec<Entry>,
+    /// What its record says.
+    pub record: Text<Savestate>,
 }
 
 /// The directory of a VM.

@@ -99,10 +99,15 @@ fn read(pool: &Pool, dir: &Path) -> Result<Savestate> {
         }
         content => content.map_err(Error::doing(format!("read {}", file.display())))?,
     };
-    let savestate: Savestate = text::parse(&content, &real, FORMAT)?;
+    parse(&content, dir, &real)
+}
+
+/// Reads the record of the savestate in a directory. `file` is for messages.
+pub(crate) fn parse(content: &[u8], dir: &Path, file: &Path) -> Result<Savestate> {
+    let savestate: Savestate = text::parse(content, file, FORMAT)?;
     if !dir.ends_with(savestate.uuid.to_string()) {
         let problem = format!("it has the uuid {}, and its directory another one", savestate.uuid);
-        return Err(Error::Unreadable { path: real, problem });
+        return Err(Error::Unreadable { path: file.into(), problem });
     }
     Ok(savestate)
 }
