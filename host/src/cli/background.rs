@@ -3,8 +3,9 @@
 use super::Context;
 use ebbtide::{
     Result, VmName,
+    engine::qemu,
     pool::{Pool, driver::Given},
-    vm::{self, savestate::stale_after},
+    vm::{self, Vm, savestate::related},
 };
 use std::{
     env, io,
@@ -24,8 +25,9 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     vm::precache(&context.open()?, &options.name)
 }
 
-/// Begins what follows when a VM may have new versions: the next images that it writes to, and hot savestates. Does not wait. Where that fails, the next start makes its own.
-/// Where disks are devices there are no such images, and what is left to do is not worth a process.
+/// Begins what follows when a VM may have new versions, and does not wait: the next images that it writes to, and what is made
+/// ahead of it. Where that fails, the next start makes its own images. Where disks are devices there are no such images, and
+/// what is left to do is not worth a process.
 pub(crate) fn precache(pool: &Pool, name: &VmName) {
     let begun = match pool.driver().given() {
         Given::File => begin(pool, "precache", name).map_err(|error| error.to_string()),
@@ -37,15 +39,22 @@ pub(crate) fn precache(pool: &Pool, name: &VmName) {
     refresh(pool, name);
 }
 
-/// Begins to make the hot savestates again that are of older versions than a VM has by now, and does not wait.
+/// Begins to make what is to be made ahead of a VM, and of those that boot from it or were made of it, and is not there:
+/// hot savestates, and disposables that stand ready. Does not wait.
 pub(crate) fn refresh(pool: &Pool, name: &VmName) {
-    let stale = stale_after(pool, name).unwrap_or_else(|error| {
-        log::warn!("hot savestates of {name} are not made again: {}", error.chain());
+    let due = |vm: &Vm| {
+        qemu::is_due(pool, vm).unwrap_or_else(|error| {
+            log::warn!("what is made ahead of {}: {}", vm.name, error.chain());
+            false
+        })
+    };
+    let related = related(pool, name).unwrap_or_else(|error| {
+        log::warn!("what is made ahead of {name}: {}", error.chain());
         Vec::new()
     });
-    for name in stale {
-        if let Err(error) = begin(pool, "refresh", &name) {
-            log::warn!("the hot savestate of {name} is not made: {error}");
+    for vm in related.iter().filter(|vm| due(vm)) {
+        if let Err(error) = begin(pool, "refresh", &vm.name) {
+            log::warn!("what is made ahead of {} is not made: {error}", vm.name);
         }
     }
 }

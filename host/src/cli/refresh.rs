@@ -1,6 +1,6 @@
-//! `ebbtide refresh`: a hot savestate that nobody waits for, made by a process of its own.
+//! `ebbtide refresh`: what is made before somebody wants a disposable, by a process that nobody waits for.
 
-use super::{Context, supervise};
+use super::{Context, out, supervise};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Need},
@@ -8,7 +8,7 @@ use ebbtide::{
     vm::{Instance, savestate::Savestate},
 };
 
-/// Make the hot savestate of a VM, where there is none of its current versions
+/// Make what is made ahead of a VM: its hot savestate, where there is none of its current versions, and disposables that stand ready
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM
@@ -18,7 +18,15 @@ pub(crate) struct Options {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     // In a session of its own it is not ended with the terminal. Started by hand it leads a group, and stays where it is.
     let _ = nix::unistd::setsid();
-    hot(&context.open()?, &options.name, Need::Stale).map(drop)
+    let pool = context.open()?;
+    let name = &options.name;
+    let failed = hot(&pool, name, Need::Stale).err();
+    let failed = failed.map(|error| format!("its hot savestate is not made: {}", error.chain()));
+    let supervisor = |name: &VmName, how: &How| supervise::command(&pool, name, how);
+    for sentence in qemu::refill(&pool, name, failed, &supervisor)? {
+        out::say(&format!("{name}: {sentence}"));
+    }
+    Ok(())
 }
 
 /// Makes the hot savestate of a VM; `None` where it is not needed, or somebody makes it.

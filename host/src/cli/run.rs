@@ -1,6 +1,9 @@
 //! `ebbtide run`.
 
-use super::{Context, console, start};
+use super::{
+    Context, console,
+    start::{self, Begun},
+};
 use ebbtide::{
     Error, Refusal, Result,
     engine::qemu,
@@ -19,13 +22,19 @@ pub(crate) struct Options {
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    let ready = start::ready(&pool, &options.what)?;
-    let name = &ready.name().clone();
+    let (name, ready) = match start::begin(&pool, &options.what)? {
+        Begun::Stands(ready) => (ready.name().clone(), Some(ready)),
+        Begun::Runs(name) => (name, None),
+    };
     // Attached before it runs, so that nothing it says is lost.
-    let Status::Running(run) = status(&pool, &pool.vm(name)?)? else {
+    let Status::Running(run) = status(&pool, &pool.vm(&name)?)? else {
         let text = format!("{name} has ended before it ran");
         return Err(Error::Refused(Refusal::new(RefusalKind::Unable, text)));
     };
-    let attached = qemu::attach(name, &run)?;
-    console::talk(context, name, &attached, Some(ready.go()?))
+    let attached = qemu::attach(&name, &run)?;
+    let watch = match ready {
+        Some(ready) => Some(ready.go()?),
+        None => qemu::watch(&run)?,
+    };
+    console::talk(context, &name, &attached, watch)
 }

@@ -1,6 +1,6 @@
 //! `ebbtide start`.
 
-use super::{Context, out, supervise};
+use super::{Context, background, out, supervise};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Ready},
@@ -48,9 +48,14 @@ pub(crate) struct What {
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
-    let ready = ready(&pool, &options.what)?;
-    let name = ready.name().clone();
-    ready.go()?;
+    let name = match begin(&pool, &options.what)? {
+        Begun::Stands(ready) => {
+            let name = ready.name().clone();
+            ready.go()?;
+            name
+        }
+        Begun::Runs(name) => name,
+    };
     match name == options.what.name {
         true => Ok(()),
         false if context.json => out::json(&Started { name: &name }),
@@ -58,26 +63,48 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     }
 }
 
-/// Makes a VM ready to run, or the clone that is run in its place.
-pub(crate) fn ready<'a>(pool: &'a Pool, what: &What) -> Result<Ready<'a>> {
+/// A machine that has begun.
+pub(crate) enum Begun<'a> {
+    /// It waits for the word.
+    Stands(Ready<'a>),
+    /// It stood ready before, and runs.
+    Runs(VmName),
+}
+
+/// Begins a VM, or the clone that is run in its place.
+pub(crate) fn begin<'a>(pool: &'a Pool, what: &What) -> Result<Begun<'a>> {
     let What { name, disposable, from, args } = what;
     // Said here, and not by a process that is started for it.
     let vm = pool.vm(name)?;
-    let from = match from {
-        Some(id) => Some(source(pool, id)?.uuid),
-        None if *disposable => hot(pool, &vm)?,
-        None => None,
-    };
+    // Machines that stand ready have begun without further arguments.
+    if *disposable && from.is_none() && args.is_empty() && vm.record.ahead().ready > 0 {
+        let handed = qemu::take_ready(pool, &vm)?;
+        handed.failed.iter().for_each(|sentence| out::say(sentence));
+        background::refresh(pool, &vm.name);
+        if let Some(name) = handed.name {
+            return Ok(Begun::Runs(name));
+        }
+    }
     let instance = match (disposable, vm.record.flags.immutable) {
         (true, _) => Some(Instance::Disposable),
         (false, true) => Some(Instance::Kept),
         (false, false) => None,
     };
-    // A hot one that does not fit costs time and nothing else.
-    let or_cold = what.from.is_none() && from.is_some();
-    let from = from.map(|id| id.to_string());
-    let how = How { extra: args.clone(), instance, from, or_cold, ..How::default() };
-    qemu::start(pool, name, supervise::command(pool, name, &how)?, &mut out::say)
+    let uuid = match from {
+        Some(id) => Some(source(pool, id)?.uuid),
+        None if *disposable => hot(pool, &vm)?,
+        None => None,
+    };
+    let how = How {
+        extra: args.clone(),
+        instance,
+        // A hot one that does not fit costs time and nothing else.
+        or_cold: from.is_none() && uuid.is_some(),
+        from: uuid.map(|id| id.to_string()),
+        ..How::default()
+    };
+    let command = supervise::command(pool, name, &how)?;
+    qemu::start(pool, name, command, &mut out::say).map(Begun::Stands)
 }
 
 /// Returns the savestate from which disposables of a VM go on, and says when it should have one and has none.

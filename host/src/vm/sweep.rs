@@ -6,7 +6,6 @@ use super::{
     versioning, volatile,
 };
 use crate::{
-    engine::qemu::HOT_LOCK,
     error::{Error, Result},
     file,
     name::{VmName, VolumeId, VolumeName},
@@ -230,7 +229,8 @@ fn is_ours(name: &str) -> bool {
         [record::FILE, run::FILE, super::snapshot::FILE, super::snapshot::JOURNAL, savestate::FILE];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
-        || ["kernel", "initrd", instant::MEMORY, aside::LOCK, HOT_LOCK].contains(&name)
+        || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)
+        || [savestate::HOT_LOCK, savestate::READY_LOCK].contains(&name)
         || records
             .iter()
             .chain(&["kernel", "initrd"])

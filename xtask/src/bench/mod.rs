@@ -7,6 +7,7 @@ mod anatomy;
 mod boot;
 mod chunk;
 mod cow;
+mod disposables;
 mod dm;
 mod guest;
 mod host;
@@ -16,6 +17,7 @@ mod report;
 mod root;
 mod sample;
 mod size;
+mod snapshots;
 mod steps;
 mod symbols;
 mod syscalls;
@@ -52,7 +54,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         "mounts" => mounts::main(rounds),
         "host" => host::main(rounds),
         "cow" => cow::main(rounds),
+        "snapshots" => snapshots::main(rounds),
         "dm" => dm::main(rounds),
+        "disposables" => disposables::main(rounds),
         "all" => {
             size::main()?;
             root::main(rounds)?;
@@ -60,7 +64,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
             mounts::main(rounds)?;
             host::main(rounds)?;
             cow::main(rounds)?;
+            snapshots::main(rounds)?;
             dm::main(rounds)?;
+            disposables::main(rounds)?;
             chunk::main(rounds)
         }
         other => Err(Failure::usage(format!("bench: there is no benchmark `{other}`"))),

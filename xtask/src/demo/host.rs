@@ -82,6 +82,11 @@ impl Host {
         for name in ["work", "mail", "debian"] {
             let _ = self.ebbtide(&["stop", name, "--force", "--discard"]);
         }
+        // What was made of them: none of it is kept.
+        let starts = self.shell("ls appvms vm-templates | grep -E -- '-(disp|seed|inst)[0-9]+$'");
+        for name in starts.iter().flat_map(|said| said.text.lines()) {
+            let _ = self.ebbtide(&["stop", name, "--force", "--discard"]);
+        }
         self.place.clear();
     }
 }

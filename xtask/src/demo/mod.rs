@@ -12,9 +12,10 @@ mod versions;
 use std::sync::Arc;
 use std::time::Instant;
 
-use host::Host;
+pub(crate) use host::Host;
 use nix::sys::signal::{SigSet, Signal};
-use place::{Place, Sharing};
+pub(crate) use place::Place;
+use place::Sharing;
 use story::Story;
 use vmtest::Accelerator;
 

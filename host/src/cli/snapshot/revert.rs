@@ -12,9 +12,6 @@ use ebbtide::{
 };
 use std::time::Duration;
 
-/// How long a VM that runs may take to shut down.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// Make a VM what it was: the disks of a snapshot are its disks again, and its settings those of then
 ///
 /// A VM that runs is shut down first, which commits what it wrote. What each disk was until now is kept as a version. The
@@ -25,12 +22,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Options {
     #[command(flatten)]
     which: Which,
+    /// How many seconds a VM that runs may take to shut down
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    timeout: u32,
 }
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let snapshot = find_snapshot(&pool, &options.which.snapshot)?;
-    stop(&pool, &vm_of(&pool, &snapshot)?.name)?;
+    let limit = Duration::from_secs(options.timeout.into());
+    stop(&pool, &vm_of(&pool, &snapshot)?.name, limit)?;
     let reverted = revert_vm(&pool, &snapshot)?;
     said(&reverted.said);
     background::precache(&pool, &reverted.vm.name);
@@ -55,13 +56,13 @@ fn text(reverted: &RevertedVm) -> String {
 }
 
 /// Shuts a VM down that runs, and says so.
-fn stop(pool: &Pool, name: &VmName) -> Result<()> {
+fn stop(pool: &Pool, name: &VmName, limit: Duration) -> Result<()> {
     let Status::Running(run) = status(pool, &pool.vm(name)?)? else { return Ok(()) };
     if run.engine != ENGINE {
         return Ok(());
     }
     out::say(&format!("{name} runs, and is shut down first"));
-    let how = Stop { discard: false, force: false, limit: LIMIT };
+    let how = Stop { discard: false, force: false, limit };
     match qemu::stop(name, &run, how)? {
         Stopped::Settled(report) => verdict(name, &report, false),
         Stopped::Unattended => {

@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     super::root(&pool, &options.name)?;
     let (sentences, outcomes) = commit(&pool, &options.name, None)?;
     said(&sentences);
-    background::precache(&pool, &options.name);
     said(&follow_up(&pool)?);
+    background::precache(&pool, &options.name);
     outcome::print(context, &outcomes)
 }

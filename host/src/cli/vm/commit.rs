@@ -20,7 +20,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let name = &options.name;
     let (sentences, outcomes) = commit(&pool, name, None)?;
     said(&sentences);
-    background::precache(&pool, name);
     if pool.vm(name)?.record.versioned.is_some() {
         match make_version(&pool, name)? {
             Some(version) => out::say(&format!("{version} is the newest version of {name}")),
@@ -28,5 +27,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         }
     }
     said(&follow_up(&pool)?);
+    background::precache(&pool, name);
     outcome::print(context, &outcomes)
 }

@@ -40,8 +40,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     }
     let outcomes = release(&pool, &guard, ending)?;
     drop(guard);
-    background::precache(&pool, &options.name);
     said(&follow_up(&pool)?);
+    background::precache(&pool, &options.name);
     outcome::print(context, &outcomes)
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
+    if let Ok(vm) = pool.vm(&options.name) {
+        qemu::end_ready(&pool, &vm.name)?;
+    }
     // One whose removal was cut is not found, and had its logs removed or leaves them.
     let forget = pool.vm(&options.name).and_then(|vm| qemu::forget(&pool, &vm)).ok();
     let removed = remove(&pool, &options.name)?;

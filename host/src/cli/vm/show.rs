@@ -46,6 +46,10 @@ struct Shown<'a> {
     volumes: Vec<volumes::VolumeShown>,
     hot: Option<String>,
     ready: u32,
+    /// How many of these stand ready.
+    standing: usize,
+    /// What went wrong when they, or the savestate, were last made.
+    ahead_failed: Option<String>,
     #[serde(flatten)]
     place: Place<'a>,
 }
@@ -102,6 +106,8 @@ fn show<'a>(pool: &Pool, listed: &'a Listed) -> Result<Shown<'a>> {
         volumes: volumes.collect::<Result<_>>()?,
         hot: record.ahead.hot.map(|hot| hot.to_string()),
         ready: record.ahead.ready,
+        standing: qemu::count_ready(pool, &listed.vm.name)?,
+        ahead_failed: qemu::last_failure(pool, &listed.vm),
         place: Place::of(record),
     })
 }
@@ -150,8 +156,9 @@ fn text(shown: &Shown<'_>, record: &Record) -> String {
     fields.extend(shown.place.fields());
     fields.extend(shown.hot.iter().map(|hot| ("savestate", format!("hot, taken {}", when(hot)))));
     if shown.ready > 0 {
-        fields.push(("ready", format!("{} disposables resumed ahead", shown.ready)));
+        fields.push(("ready", format!("{} of {} disposables", shown.standing, shown.ready)));
     }
+    fields.extend(shown.ahead_failed.iter().map(|why| ("failed", why.clone())));
     fields.extend([
         ("created", human::time(shown.created)),
         ("directory", shown.dir.display().to_string()),

@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let (pool, id) = (context.open()?, &options.volume);
     let (sentences, outcomes) = commit(&pool, &id.vm, Some(&id.volume))?;
     said(&sentences);
-    background::precache(&pool, &id.vm);
     said(&follow_up(&pool)?);
+    background::precache(&pool, &id.vm);
     outcome::print(context, &outcomes)
 }

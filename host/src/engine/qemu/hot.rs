@@ -14,14 +14,12 @@ use crate::{
     vm::{
         self, Instance, Run, Status, Vm,
         record::Hot,
-        savestate::{self, Savestate},
+        savestate::{self, HOT_LOCK, Savestate},
     },
 };
 use qemu::{Agent, Deadline};
 use std::{io, process::Command, time::Duration};
 
-/// The lock in the directory of a VM that whoever makes its hot savestate has.
-pub(crate) const LOCK: &str = ".hot.lock";
 /// How long a guest may take until its agent answers.
 const BOOT: Duration = Duration::from_secs(600);
 /// How often it is looked whether a machine is still there that is waited for.
@@ -55,7 +53,7 @@ pub fn refresh(
     // Who finds the lock taken relies on whoever has it to look once more after it was let go.
     while is_needed(pool, name, need, made.as_ref())? {
         let vm = pool.vm(name)?;
-        let file = vm.dir.join(LOCK);
+        let file = vm.dir.join(HOT_LOCK);
         let _lock = match pool.store().lock(&file, Wait::Briefly) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>

@@ -29,10 +29,9 @@ mod written;
 
 pub use begin::How;
 pub use client::{Attached, attach, hand_over, monitor, paused, resize, savestate, snapshot};
-pub(crate) use hot::LOCK as HOT_LOCK;
 pub use hot::{Need, refresh};
 pub use news::Report;
-pub use ready::{Handed, count_ready, last_failure, refill, take_ready};
+pub use ready::{Handed, count_ready, end_ready, is_due, last_failure, refill, take_ready};
 pub use start::{Ready, Watch, start};
 pub use stop::{Stop, Stopped, settle, stop, watch};
 pub use supervisor::{Hooks, forget, supervise};

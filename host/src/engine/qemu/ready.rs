@@ -15,15 +15,16 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, store::Wait},
-    vm::{self, Instance, Run, Status, Vm, savestate},
+    vm::{
+        self, Instance, Run, Status, Vm,
+        savestate::{self, READY_LOCK},
+    },
 };
 use std::{io, process::Command, time::Duration};
 use uuid::Uuid;
 
 /// How long one that is not wanted any more may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The lock of whoever makes them, in the VM's directory. What went wrong last is in it.
-const LOCK: &str = ".ready.lock";
 
 /// A disposable that stands ready.
 struct Standing {
@@ -71,21 +72,23 @@ pub fn take_ready(pool: &Pool, of: &Vm) -> Result<Handed> {
 
 /// Makes as many disposables of a VM stand ready as its record wants and as there is memory for, and ends those that are too
 /// many or go on from an older savestate. Returns a sentence for each thing that went wrong. `supervisor` is as for
-/// [`start`]. Does nothing while somebody else does it.
+/// [`start`]. Does nothing while somebody else does it. `failed` is what went wrong before; it is kept with what goes wrong here,
+/// for [`last_failure`].
 ///
 /// # Errors
 /// The pool cannot be read or locked.
 pub fn refill(
     pool: &Pool,
     name: &VmName,
+    failed: Option<String>,
     supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
 ) -> Result<Vec<String>> {
-    let file = pool.vm(name)?.dir.join(LOCK);
+    let file = pool.vm(name)?.dir.join(READY_LOCK);
     let lock = match pool.store().lock(&file, Wait::No) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
         lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
     };
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<String> = failed.into_iter().collect();
     loop {
         let vm = pool.vm(name)?;
         let hot = savestate::hot_of(pool, &vm)?.map(|savestate| savestate.uuid);
@@ -93,7 +96,7 @@ pub fn refill(
         let there = fitting(pool, &vm, hot, wanted)?;
         let Some(hot) = hot.filter(|_| there < wanted) else { break };
         if let Err(error) = one_more(pool, &vm, hot, supervisor) {
-            wrong.push(format!("no more disposables of {name} stand ready: {}", error.chain()));
+            wrong.push(format!("no more disposables stand ready: {}", error.chain()));
             break;
         }
     }
@@ -111,10 +114,36 @@ pub fn count_ready(pool: &Pool, of: &VmName) -> Result<usize> {
     Ok(standing(pool, of)?.len())
 }
 
+/// Returns whether something is to be made ahead of a VM that is not there, or is there and not to be.
+///
+/// # Errors
+/// The pool cannot be read.
+pub fn is_due(pool: &Pool, vm: &Vm) -> Result<bool> {
+    if savestate::stale(pool, vm)? {
+        return Ok(true);
+    }
+    let there = standing(pool, &vm.name)?;
+    let wanted = vm.record.ahead().ready as usize;
+    if wanted == 0 && there.is_empty() {
+        return Ok(false);
+    }
+    let hot = savestate::hot_of(pool, vm)?.map(|savestate| savestate.uuid);
+    Ok(there.len() != wanted || there.iter().any(|one| one.run.resumed != hot))
+}
+
+/// Ends the disposables of a VM that stand ready, because it is to be removed.
+///
+/// # Errors
+/// The pool cannot be read.
+pub fn end_ready(pool: &Pool, of: &VmName) -> Result<()> {
+    standing(pool, of)?.iter().for_each(|one| end(pool, one));
+    Ok(())
+}
+
 /// Returns what went wrong when disposables of a VM were last made ready, if anything did.
 #[must_use]
 pub fn last_failure(pool: &Pool, of: &Vm) -> Option<String> {
-    let said = pool.store().read(&of.dir.join(LOCK)).ok()?;
+    let said = pool.store().read(&of.dir.join(READY_LOCK)).ok()?;
     Some(String::from_utf8_lossy(&said).trim().to_owned()).filter(|said| !said.is_empty())
 }
 
@@ -152,7 +181,8 @@ fn one_more(
         ..How::default()
     };
     // It stands without us from then on.
-    start(pool, &vm.name, supervisor(&vm.name, &how)?, &mut |said| log::info!("{said}")).map(drop)
+    let name = vm.record.flags.version_of.as_ref().unwrap_or(&vm.name);
+    start(pool, name, supervisor(name, &how)?, &mut |said| log::info!("{said}")).map(drop)
 }
 
 /// Returns the disposables of a VM that stand ready, by name.

@@ -86,19 +86,15 @@ pub fn hot_of(pool: &Pool, vm: &Vm) -> Result<Option<Savestate>> {
     Ok(None)
 }
 
-/// Returns the VMs whose hot savestate is to be made again when `name` has new versions: itself, those that boot from it, and
-/// those that were made of it.
+/// Returns the VMs whose hot savestate may have to be made again when `name` has new versions: itself, those that boot from
+/// it, and those that were made of it.
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn stale_after(pool: &Pool, name: &VmName) -> Result<Vec<VmName>> {
-    let mut stale_ones = Vec::new();
-    for vm in pool.vms()?.vms {
-        if is_related(pool, &vm, name) && stale(pool, &vm)? {
-            stale_ones.push(vm.name);
-        }
-    }
-    Ok(stale_ones)
+pub fn related(pool: &Pool, name: &VmName) -> Result<Vec<Vm>> {
+    let mut vms = pool.vms()?.vms;
+    vms.retain(|vm| is_related(pool, vm, name));
+    Ok(vms)
 }
 
 fn is_related(pool: &Pool, vm: &Vm, name: &VmName) -> bool {
@@ -108,7 +104,12 @@ fn is_related(pool: &Pool, vm: &Vm, name: &VmName) -> bool {
         let boots = template(pool, vm).ok().flatten().and_then(|boots| pool.vm(&boots).ok());
         boots.is_some_and(|boots| boots.name == *name || is_it(&boots.record.base))
     };
-    vm.name == *name || is_it(&vm.record.base) || is_it(&vm.record.template) || of_its_version()
+    let is_version = is_it(&vm.record.flags.version_of);
+    vm.name == *name
+        || is_version
+        || is_it(&vm.record.base)
+        || is_it(&vm.record.template)
+        || of_its_version()
 }
 
 /// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.

@@ -17,7 +17,7 @@ mod source;
 mod take;
 
 pub use copy::clone_all;
-pub use current::{hot_of, is_current, stale, stale_after};
+pub use current::{hot_of, is_current, related, stale};
 pub(crate) use read::parse;
 pub use read::{find, list, size};
 pub use remove::{remove, remove_all, replace_hot};
@@ -44,6 +44,10 @@ pub(crate) const SAVESTATES: &str = "savestates";
 pub(super) const FILE: &str = "savestate.toml";
 /// The version of the format that this program writes and reads.
 const FORMAT: u32 = 1;
+
+/// The locks in a VM's directory of whoever makes its hot savestate, and its disposables that stand ready.
+pub(crate) const HOT_LOCK: &str = ".hot.lock";
+pub(crate) const READY_LOCK: &str = ".ready.lock";
 
 /// A savestate of a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

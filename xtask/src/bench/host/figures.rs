@@ -7,16 +7,18 @@ use crate::failure::{Failure, Result};
 
 /// All figures of one measurement.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(in super::super) struct Figures {
     /// The shapes of images in the order in which they were made, and how many extents each has.
-    pub(super) extents: Vec<(String, u64)>,
+    pub(in super::super) extents: Vec<(String, u64)>,
     /// Milliseconds by whose, of which shape, and what.
     took: BTreeMap<(String, String, String), Sample>,
+    /// Sizes and other numbers, by what they are.
+    bytes: BTreeMap<String, u64>,
 }
 
 impl Figures {
-    /// Reads the lines `extents SHAPE NUMBER` and `took WHO SHAPE NANOSECONDS WHAT…`.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    /// Reads the lines `extents SHAPE NUMBER`, `took WHO SHAPE NANOSECONDS WHAT…` and `bytes NUMBER WHAT…`.
+    pub(in super::super) fn parse(text: &str) -> Result<Self> {
         let mut figures = Self::default();
         for line in text.lines() {
             figures
@@ -32,6 +34,9 @@ impl Figures {
             ["extents", shape, number] => {
                 self.extents.push(((*shape).into(), number.parse().ok()?));
             }
+            ["bytes", number, what @ ..] if !what.is_empty() => {
+                self.bytes.insert(what.join(" "), number.parse().ok()?);
+            }
             ["took", who, shape, nanoseconds, what @ ..] if !what.is_empty() => {
                 let key = ((*who).into(), (*shape).into(), what.join(" "));
                 self.took.entry(key).or_default().add(nanoseconds.parse::<f64>().ok()? / 1e6);
@@ -41,8 +46,13 @@ impl Figures {
         Some(())
     }
 
+    /// Returns a number that was found; 0 when it was not.
+    pub(in super::super) fn bytes(&self, what: &str) -> u64 {
+        self.bytes.get(what).copied().unwrap_or_default()
+    }
+
     /// Returns the times of an operation; empty when it was not measured.
-    pub(super) fn of(&self, who: &str, shape: &str, what: &str) -> Sample {
+    pub(in super::super) fn of(&self, who: &str, shape: &str, what: &str) -> Sample {
         self.took.get(&(who.into(), shape.into(), what.into())).cloned().unwrap_or_default()
     }
 }

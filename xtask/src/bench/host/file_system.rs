@@ -9,19 +9,19 @@ use crate::failure::{Context, Failure, Result};
 use crate::process;
 
 /// Those that share extents between files.
-pub(super) const KINDS: [&str; 2] = ["btrfs", "xfs"];
+pub(in super::super) const KINDS: [&str; 2] = ["btrfs", "xfs"];
 /// Room for all images, their versions, and what they share.
 const SIZE: u64 = 48 << 30;
 
 /// One that is made, and mounted while a program runs.
-pub(super) struct FileSystem {
+pub(in super::super) struct FileSystem {
     image: PathBuf,
     mounted: PathBuf,
 }
 
 impl FileSystem {
     /// Makes an empty one.
-    pub(super) fn make(kind: &str) -> Result<Self> {
+    pub(in super::super) fn make(kind: &str) -> Result<Self> {
         let folder = super::super::folder();
         let system = Self {
             image: folder.join(format!("host.{kind}")),
@@ -36,12 +36,12 @@ impl FileSystem {
     }
 
     /// Returns where it is mounted.
-    pub(super) fn mounted(&self) -> &Path {
+    pub(in super::super) fn mounted(&self) -> &Path {
         &self.mounted
     }
 
     /// Runs a program that sees it mounted, and returns what it printed. Messages of the program go to the terminal.
-    pub(super) fn run(&self, words: &[&OsStr]) -> Result<String> {
+    pub(in super::super) fn run(&self, words: &[&OsStr]) -> Result<String> {
         let script = "mount -o loop \"$1\" \"$2\" && shift 2 && exec \"$@\"";
         let mut command = process::as_root("sh");
         command.args(["-c", script, "sh"]).arg(&self.image).arg(&self.mounted).args(words);

@@ -4,9 +4,9 @@
 //! goal beside each figure. Both protocols take turns on the same images. System calls are counted by strace.
 
 pub(super) mod calls;
-mod figures;
-mod file_system;
-mod tables;
+pub(super) mod figures;
+pub(super) mod file_system;
+pub(super) mod tables;
 
 use self::figures::Figures;
 use self::file_system::{FileSystem, KINDS};

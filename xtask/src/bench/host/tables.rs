@@ -102,7 +102,7 @@ pub(super) fn calls(report: &mut Report, operations: &[Operation]) {
 }
 
 /// The median and the range, in ms; nothing where nothing was measured.
-fn cell(sample: &Sample) -> String {
+pub(in super::super) fn cell(sample: &Sample) -> String {
     if sample.is_empty() {
         return "-".into();
     }

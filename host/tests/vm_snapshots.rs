@@ -1,0 +1,60 @@
+//! Snapshots and machines that run.
+
+#![allow(clippy::unwrap_used, reason = "a test may end here")]
+
+mod machines;
+
+use machines::{Host, is_gone, qemu_is_there};
+use std::fs;
+use vmtest::{Guest, Image, Result, require};
+
+const MARK: &str = "echo kept on purpose | dd of=/dev/vdb bs=512 seek=100 conv=fsync 2>&1";
+
+/// Has the guest power off when its power button is pressed, as a real one does.
+fn hears_its_power_button(guest: &Guest) -> Result<()> {
+    guest.run(
+        "name=$(grep -l 'Power Button' /sys/class/input/event*/device/name) || exit 1\n\
+         event=${name#/sys/class/input/}\n\
+         (head -c 24 /dev/input/${event%%/*} >/dev/null; sync; poweroff -f) </dev/null >/dev/null 2>&1 &",
+    )?;
+    Ok(())
+}
+
+/// Returns whether the mark is on the private disk of `a`.
+fn is_marked(host: &Host) -> bool {
+    let disk = fs::read(host.vm("a").join("private.img")).unwrap();
+    disk[100 * 512..].starts_with(b"kept on purpose")
+}
+
+#[test]
+fn a_vm_that_runs_is_shut_down_and_what_it_wrote_is_a_version() -> Result<()> {
+    require!(qemu_is_there());
+    let host = Host::new().booting(&require!(Image::named("stage")), &["a"]);
+    host.must(&["snapshot", "create", "a", "--name", "empty"]);
+    let a = host.start("a");
+    a.run(MARK)?;
+    hears_its_power_button(&a)?;
+    let said = host.must(&["snapshot", "revert", "empty"]);
+    assert!(said.err.contains("a runs, and is shut down first"), "{}", said.err);
+    assert!(said.out.contains("the version before is kept as revision 2"), "{}", said.out);
+    assert_eq!((host.state("a").as_str(), is_marked(&host)), ("stopped", false));
+    assert!(is_gone(&host.vm("a").join("private-dirty.img")));
+    host.must(&["volume", "revert", "a:private", "2"]);
+    assert!(is_marked(&host));
+    host.must(&["pool", "check"]);
+    Ok(())
+}
+
+#[test]
+fn a_vm_that_does_not_shut_down_goes_on_and_is_not_reverted() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    host.must(&["snapshot", "create", "a", "--name", "empty"]);
+    let before = fs::read(host.vm("a").join("vm.toml")).unwrap();
+    host.must(&["start", "a"]);
+    host.refuses(&["snapshot", "revert", "empty", "--timeout", "1"], &["has not shut down"]);
+    assert_eq!(host.state("a"), "running");
+    assert_eq!(fs::read(host.vm("a").join("vm.toml")).unwrap(), before);
+    host.must(&["stop", "a", "--force", "--discard"]);
+    host.must(&["pool", "check"]);
+}

@@ -1,0 +1,150 @@
+//! `cargo xtask bench disposables`: how long until a disposable answers a command, started from the beginning, from a hot
+//! savestate, and handed over where one stood ready. The same machine, a Debian, in turns.
+//!
+//! Every time is from the start of the command line's program to the answer of the guest's shell, on the console.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vmtest::Guest;
+
+use super::report::Report;
+use super::sample::Sample;
+use crate::demo::{Host, Place};
+use crate::failure::{Context, Failure, Result};
+use crate::images;
+
+/// Starts of each kind.
+const ROUNDS: usize = 5;
+/// The image that becomes the template.
+const IMAGE: &str = "debian-boot";
+/// What a disposable from a hot savestate, and one that stood ready, are to be faster than a boot.
+const GOALS: [f64; 2] = [8.0, 40.0];
+/// How long something in the background may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Has the guest take commands on its console, which every machine has.
+const SHELL_ON_CONSOLE: &str = "sed s/ttyS1/ttyS0/ /etc/systemd/system/ebbtide-agent.service > /etc/systemd/system/console-shell.service && \
+     systemctl --quiet enable console-shell.service && sync";
+
+/// Runs the benchmark.
+pub(super) fn main(rounds: Option<usize>) -> Result<()> {
+    let rounds = rounds.unwrap_or(ROUNDS);
+    images::ensure(&[IMAGE])?;
+    let (place, _) = Place::make()?;
+    let host = Host::new(place, images::base())?;
+    let measured = measure(&host, rounds);
+    host.clear();
+    let [cold, hot, ready] = measured?;
+    let mut report = Report::new("disposables");
+    report.say(format!("Under emulation ratios alone mean something. Rounds: {rounds}."));
+    report.say("");
+    let row = |name: &str, sample: &Sample| {
+        vec![name.into(), sample.to_string(), sample.range(), sample.ratio(&cold)]
+    };
+    let rows = [
+        row("from the beginning", &cold),
+        row("from a hot savestate", &hot),
+        row("stood ready", &ready),
+    ];
+    report.table(&["disposable", "ms", "range", "as fast"], &rows);
+    for (name, sample, goal) in
+        [("from a hot savestate", &hot, GOALS[0]), ("that stood ready", &ready, GOALS[1])]
+    {
+        let ratio = cold.median() / sample.median();
+        report.goal(
+            ratio >= goal,
+            format!(
+                "a disposable {name} answers {ratio:.1} times as fast as a boot, wanted {goal}"
+            ),
+        );
+    }
+    report.save()
+}
+
+/// Makes the VM, and measures starts in turn.
+fn measure(host: &Host, rounds: usize) -> Result<[Sample; 3]> {
+    let pool = host.pool().display().to_string();
+    host.must(&["pool", "create", &pool])?;
+    host.must(&["template", "create", "debian", "--from-recipe", IMAGE])?;
+    let template = host.start("debian")?;
+    let doing = || "the template cannot be edited".to_owned();
+    template.run(SHELL_ON_CONSOLE).context(doing)?;
+    host.must(&["stop", "debian"])?;
+    host.must(&["vm", "create", "work", "--template", "debian", "--private", "64M"])?;
+    let mut samples = [Sample::default(), Sample::default(), Sample::default()];
+    // The first boot makes the home, which no other does.
+    let first = start(host, true)?;
+    host.must(&["stop", &first.name])?;
+    for round in 0..=rounds {
+        host.must(&["vm", "set", "work", "ready=0", "hot=no"])?;
+        let cold = start(host, true)?;
+        end(host, &cold)?;
+        host.must(&["vm", "set", "work", "hot=30s"])?;
+        until(|| Ok(host.must(&["savestate", "list", "work"])?.contains("hot")))?;
+        let hot = start(host, false)?;
+        end(host, &hot)?;
+        host.must(&["vm", "set", "work", "ready=1"])?;
+        until(|| Ok(host.must(&["vm", "list", "--all"])?.contains("ready")))?;
+        let ready = start(host, false)?;
+        end(host, &ready)?;
+        // The first round finds nothing in the page cache.
+        if round > 0 {
+            for (sample, one) in samples.iter_mut().zip([&cold, &hot, &ready]) {
+                sample.add(one.milliseconds);
+            }
+        }
+        eprintln!(
+            "round {round}: {:.0}, {:.0} and {:.0} ms",
+            cold.milliseconds, hot.milliseconds, ready.milliseconds
+        );
+    }
+    Ok(samples)
+}
+
+/// A disposable that has answered.
+struct Answered {
+    name: String,
+    milliseconds: f64,
+}
+
+/// Starts a disposable and has it answer; `boots` says whether its shell has yet to come up.
+fn start(host: &Host, boots: bool) -> Result<Answered> {
+    let begun = Instant::now();
+    let said = host.must(&["start", "work", "--disposable"])?;
+    let name = said.lines().last().unwrap_or_default().to_owned();
+    let socket = console(host, &name)?;
+    let doing = || format!("{name} does not answer");
+    let guest = if boots { Guest::attach(&socket) } else { Guest::resumed(&socket) };
+    let answer = guest.context(doing)?.run("echo here").context(doing)?;
+    if answer != "here" {
+        return Err(Failure::new(format!("{name} answered {answer:?}")));
+    }
+    Ok(Answered { name, milliseconds: begun.elapsed().as_secs_f64() * 1000.0 })
+}
+
+/// Returns the socket of a machine's console.
+fn console(host: &Host, name: &str) -> Result<PathBuf> {
+    let shown = host.must(&["vm", "show", name, "--json"])?;
+    let shown: serde_json::Value =
+        serde_json::from_str(&shown).context(|| format!("{name} is not shown"))?;
+    let socket = shown["run"]["sockets"]["console"].as_str();
+    socket.map(PathBuf::from).ok_or_else(|| Failure::new(format!("{name} has no console")))
+}
+
+fn end(host: &Host, one: &Answered) -> Result<()> {
+    host.must(&["stop", &one.name, "--force"]).map(drop)
+}
+
+/// Waits for something that is done in the background.
+fn until(mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !is_so()? {
+        if begun.elapsed() > LIMIT {
+            return Err(Failure::new("what is made in the background is not there"));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
