@@ -2,10 +2,18 @@
 
 use super::{
     Pool,
-    store::{Lock, Wait},
+    store::{Held, Lock, Wait},
 };
 use crate::error::{Error, Refusal, RefusalKind, Result};
-use std::{io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The lock's file.
 pub(super) const FILE: &str = ".lock";
@@ -42,7 +50,43 @@ impl Pool {
             )
             .hint("try again when that is done")
             .into()),
-            lock => lock.map_err(Error::doing(format!("lock {}", self.dir().join(FILE).display()))),
+            lock => {
+                let doing = format!("lock {}", self.dir().join(FILE).display());
+                let lock = lock.map_err(Error::doing(doing))?;
+                self.is_locked.store(true, Ordering::SeqCst);
+                Ok(Box::new(Making { lock, is_locked: Arc::clone(&self.is_locked) }))
+            }
         }
+    }
+
+    /// Locks the pool for what may be done on the way to something else: `None` where whoever has opened it has it locked
+    /// already.
+    ///
+    /// # Errors
+    /// As for [`Pool::lock`].
+    pub(crate) fn lock_unless_locked(&self) -> Result<Option<Lock>> {
+        match self.is_locked.load(Ordering::SeqCst) {
+            true => Ok(None),
+            false => self.lock().map(Some),
+        }
+    }
+}
+
+/// The lock, and who sees that it is held.
+#[derive(Debug)]
+struct Making {
+    lock: Lock,
+    is_locked: Arc<AtomicBool>,
+}
+
+impl Held for Making {
+    fn file(&self) -> Option<&File> {
+        self.lock.file()
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.is_locked.store(false, Ordering::SeqCst);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) use self::create::SNAPSHOTS;
 use self::{driver::Commit, store::Store};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// An open pool.
@@ -49,6 +49,8 @@ pub struct Pool {
     keep: u32,
     store: Arc<dyn Store>,
     driver: Box<dyn Commit>,
+    /// Whether whoever has opened it has it locked.
+    is_locked: Arc<AtomicBool>,
 }
 
 impl Pool {
@@ -56,7 +58,7 @@ impl Pool {
     /// open pools; everybody else calls `Pool::open`.
     #[must_use]
     pub fn with(dir: PathBuf, keep: u32, store: Arc<dyn Store>, driver: Box<dyn Commit>) -> Self {
-        Self { dir, keep, store, driver }
+        Self { dir, keep, store, driver, is_locked: Arc::default() }
     }
 
     /// Returns its directory.

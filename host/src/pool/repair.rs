@@ -97,9 +97,12 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
     if !is_mendable(seen, device) {
         return Ok(());
     }
-    let Some(_vm) = take(pool, seen, device, repaired)? else {
-        repaired.skipped.push((seen.dir.clone(), "it is in use".into()));
-        return Ok(());
+    let _vm = match take(pool, seen, device, repaired)? {
+        Ok(lock) => lock,
+        Err(why) => {
+            repaired.skipped.push((seen.dir.clone(), why));
+            return Ok(());
+        }
     };
     let mut locked = Vec::new();
     for volume in seen.volumes.keys() {
@@ -127,14 +130,16 @@ fn of_one(pool: &Pool, seen: &SeenVm, device: u64, repaired: &mut Repaired) -> R
     Ok(())
 }
 
-/// Takes a VM's lock. Of one that was cut off, or whose disks are put right that way, the run is settled with it, as by every command that changes the VM; of
-/// others nothing is settled, because that goes by the record alone, and this by what is found.
+/// Takes a VM's lock, or says why not. Of one that was cut off, or whose disks are put right that way, the run is settled
+/// with it, as by every command that changes the VM; of others nothing is settled, because that goes by the record alone,
+/// and this by what is found.
 fn take(
     pool: &Pool,
     seen: &SeenVm,
     device: u64,
     repaired: &mut Repaired,
-) -> Result<Option<Box<dyn fmt::Debug>>> {
+) -> Result<Result<Box<dyn fmt::Debug>, String>> {
+    let in_use = || String::from("it is in use");
     // A removal that was cut short has no VM any more whose lock would settle it.
     let is_settled = |finding: &Finding| {
         finding.remedy == Remedy::Settle && finding.problem != Problem::RemovalCutShort
@@ -143,14 +148,16 @@ fn take(
     let name = seen.name().filter(|_| is_to_settle);
     let Some(name) = name else {
         let lock = try_lock(pool, &seen.dir.join(".lock"))?;
-        return Ok(lock.map(|lock| Box::new(lock) as Box<dyn fmt::Debug>));
+        return Ok(lock.map(|lock| Box::new(lock) as Box<dyn fmt::Debug>).ok_or_else(in_use));
     };
     match Guard::take(pool, &name, "repair", Allow::Stopped) {
         Ok(guard) => {
             repaired.done.extend(guard.said().iter().cloned());
-            Ok(Some(Box::new(guard)))
+            Ok(Ok(Box::new(guard)))
         }
-        Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => Ok(None),
+        Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Busy => Ok(Err(in_use())),
+        // Of a revert whose snapshot is gone.
+        Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Rule => Ok(Err(refusal.text)),
         Err(error) => Err(error),
     }
 }

@@ -67,6 +67,8 @@ impl Guard {
             Status::CutOff(run) => settle::settle(pool, &vm, Some(run))?,
             _ => settle::settle(pool, &vm, None)?,
         };
+        // What was settled may have changed its record.
+        let vm = if said.is_empty() { vm } else { pool.vm(name)? };
         Ok(Self { vm, said, is_prepared, lock })
     }
 

@@ -16,12 +16,12 @@ use crate::{
         Pool,
         driver::{Instants, Volume},
         step::{self, Step},
-        store::Progress,
+        store::{Progress, Unseen},
     },
     volume::{FileKind, files::file_name},
 };
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The file of the memory.
@@ -77,49 +77,85 @@ pub fn disk_uuid(vm: Uuid, volume: &VolumeName) -> Uuid {
     Uuid::new_v5(&vm, volume.as_str().as_bytes())
 }
 
-/// Gives a directory that is being built the disks of a VM, and the machine's memory where there is an engine that saves
-/// it. Nobody writes to the disks at this moment. Durable but for the names.
-///
-/// # Errors
-/// The driver writes disks in place; a file operation fails; the engine refuses.
-pub(super) fn fill(
-    pool: &Pool,
-    vm: &Vm,
-    dir: &Path,
-    still: Option<&mut dyn Still>,
-    progress: &mut dyn Progress,
-) -> Result<(Vec<InstantDisk>, Option<Memory>)> {
-    let driver = pool.driver().instants().ok_or_else(|| unable(vm))?;
-    let which = if still.is_some() { Which::All } else { Which::Kept };
-    let mut disks = Vec::new();
-    for volume in vm.volumes(pool)?.iter().filter(|volume| is_wanted(volume, which)) {
-        disks.extend(disk(pool, driver, vm, volume, dir, progress)?);
+/// An instant that is being taken: [`Instant::prepare`] while the machine runs, [`Instant::hold`] while it stands still,
+/// [`Instant::sync`] when it runs again. What takes long is before and after, so that the machine stands still for no longer
+/// than links and clones take, and its memory.
+#[derive(Debug)]
+pub(super) struct Instant {
+    dir: PathBuf,
+    /// What is done while the machine stands still.
+    hold: Vec<Step>,
+    /// What is made durable afterwards.
+    sync: Vec<Step>,
+    disks: Vec<InstantDisk>,
+    memory: Option<Memory>,
+}
+
+impl Instant {
+    /// Decides what becomes of the disks of a VM in `dir`, a directory that is being built, and writes out what their
+    /// clones would be waiting for. Nothing else is changed.
+    ///
+    /// # Errors
+    /// The driver writes disks in place; a file cannot be looked at, or be written out.
+    pub(super) fn prepare(pool: &Pool, vm: &Vm, dir: &Path, which: Which) -> Result<Self> {
+        let driver = pool.driver().instants().ok_or_else(|| unable(vm))?;
+        let dir = dir.to_path_buf();
+        let mut instant =
+            Self { dir, hold: Vec::new(), sync: Vec::new(), disks: Vec::new(), memory: None };
+        for volume in vm.volumes(pool)?.iter().filter(|volume| is_wanted(volume, which)) {
+            instant.add(pool, driver, vm, volume)?;
+        }
+        Ok(instant)
     }
-    let Some(still) = still else { return Ok((disks, None)) };
-    let file = dir.join(MEMORY);
-    let memory = still.save(&pool.store().real(&file))?;
-    step::apply(&[Step::SyncFile(file)], pool.store(), progress)?;
-    Ok((disks, Some(memory)))
+
+    fn add(&mut self, pool: &Pool, driver: &dyn Instants, vm: &Vm, volume: &Volume) -> Result<()> {
+        let name = &volume.id.volume;
+        let to = self.dir.join(file_name(name, &FileKind::Clean));
+        let Some((step, uncommitted)) = driver.instant(volume, &to)? else { return Ok(()) };
+        if let Step::CloneImage { from, .. } = &step {
+            // A clone waits until what is in memory of its source is written.
+            step::apply(&[Step::SyncFile(from.clone())], pool.store(), &mut Unseen)?;
+            self.sync.push(Step::SyncFile(to));
+        }
+        self.hold.push(step);
+        let snapshot_of = Some(disk_uuid(vm.record.uuid, name));
+        let (uuid, volume) = (Uuid::new_v4(), name.clone());
+        self.disks.push(InstantDisk { uuid, snapshot_of, volume, uncommitted });
+        Ok(())
+    }
+
+    /// Gives the directory the disks, and the machine's memory where there is an engine that saves it. Nobody writes to the
+    /// disks at this moment. Not durable.
+    ///
+    /// # Errors
+    /// A file operation fails; the engine refuses.
+    pub(super) fn hold(
+        &mut self,
+        pool: &Pool,
+        still: Option<&mut dyn Still>,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        step::apply(&self.hold, pool.store(), progress)?;
+        if let Some(still) = still {
+            let file = self.dir.join(MEMORY);
+            self.memory = Some(still.save(&pool.store().real(&file))?);
+            self.sync.push(Step::SyncFile(file));
+        }
+        Ok(())
+    }
+
+    /// Makes what [`Instant::hold`] has made durable but for the names, and returns what it is.
+    ///
+    /// # Errors
+    /// A file cannot be written out.
+    pub(super) fn sync(self, pool: &Pool) -> Result<(Vec<InstantDisk>, Option<Memory>)> {
+        step::apply(&self.sync, pool.store(), &mut Unseen)?;
+        Ok((self.disks, self.memory))
+    }
 }
 
 fn is_wanted(volume: &Volume, which: Which) -> bool {
     which == Which::All || volume.role.is_kept()
-}
-
-fn disk(
-    pool: &Pool,
-    driver: &dyn Instants,
-    vm: &Vm,
-    volume: &Volume,
-    dir: &Path,
-    progress: &mut dyn Progress,
-) -> Result<Option<InstantDisk>> {
-    let name = &volume.id.volume;
-    let to = dir.join(file_name(name, &FileKind::Clean));
-    let Some((steps, uncommitted)) = driver.instant(volume, &to)? else { return Ok(None) };
-    step::apply(&steps, pool.store(), progress)?;
-    let snapshot_of = Some(disk_uuid(vm.record.uuid, name));
-    Ok(Some(InstantDisk { uuid: Uuid::new_v4(), snapshot_of, volume: name.clone(), uncommitted }))
 }
 
 /// Refuses where disks are written in place: what was not committed cannot be kept beside that.

@@ -46,7 +46,11 @@ pub use remove::{Removed, remove};
 pub use resize::resize;
 pub use run::{HOTPLUG, PREPARE, Run, boot_id, write_run};
 pub use set::{KEYS, set};
-pub use snapshot::{Snapshot, snapshot, snapshots};
+pub use snapshot::{
+    NEVER_REVERTED, RemovedSnapshot, RevertedVm, Snapshot, Taking, Whose, clone_snapshot,
+    find_snapshot, remove_snapshot, revert_vm, snapshot, snapshots, snapshots_of, vm_of,
+};
+pub(crate) use snapshot::{lineage as snapshot_lineage, read_unrelated};
 pub(crate) use status::status_of_locked;
 pub use status::{Status, status};
 pub use sweep::{follow_up, sweep};

@@ -29,6 +29,7 @@ pub(super) fn settle(pool: &Pool, vm: &Vm, run: Option<&Run>) -> Result<Vec<Stri
         said.extend(end(pool, &volume, run.is_some())?);
     }
     forget(pool, vm)?;
+    said.extend(super::snapshot::settle(pool, vm)?);
     Ok(said)
 }
 

@@ -1,6 +1,6 @@
 //! What cuts have left of VMs that were being made or removed.
 
-use super::{Kind, Vm, aside, copy, record, run, versioning, volatile};
+use super::{Kind, Vm, aside, copy, instant, record, run, versioning, volatile};
 use crate::{
     error::{Error, Result},
     file,
@@ -221,11 +221,14 @@ fn remove_dir(pool: &Pool, dir: &Path) -> Result<()> {
 
 /// Returns whether a file in the directory of a VM or a snapshot is ours, by its name; but for the record of a removal.
 fn is_ours(name: &str) -> bool {
-    let records = [record::FILE, run::FILE, super::snapshot::FILE];
+    let records = [record::FILE, run::FILE, super::snapshot::FILE, super::snapshot::JOURNAL];
     let volumes = ["root", "private", "volatile"];
     records.contains(&name)
-        || ["kernel", "initrd", aside::LOCK].contains(&name)
-        || records.iter().any(|record| file::aside(Path::new(record)) == Path::new(name))
+        || ["kernel", "initrd", instant::MEMORY, aside::LOCK].contains(&name)
+        || records
+            .iter()
+            .chain(&["kernel", "initrd"])
+            .any(|file| file::aside(Path::new(file)) == Path::new(name))
         || volumes.iter().any(|volume| format!(".{volume}.lock") == name)
         || read_name(name).is_some_and(|(volume, _)| volumes.contains(&volume.as_str()))
 }

@@ -7,6 +7,7 @@ mod damage;
 mod files;
 mod half_done;
 mod in_use;
+mod snapshots;
 mod tree;
 mod volumes;
 
@@ -19,7 +20,7 @@ use std::{collections::BTreeSet, os::unix::fs::symlink, path::Path};
 use tree::Tree;
 
 fn damages() -> impl Iterator<Item = &'static Damage> {
-    let of_volumes = [volumes::VOLUMES, volumes::VERSIONS, volumes::SNAPSHOTS];
+    let of_volumes = [volumes::VOLUMES, volumes::VERSIONS, snapshots::SNAPSHOTS];
     [files::FILES, files::VMS].into_iter().chain(of_volumes).flatten()
 }
 

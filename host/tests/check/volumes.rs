@@ -4,7 +4,7 @@ use crate::{
     damage::{Damage, human, mended, note},
     tree::at,
 };
-use std::{fs, time::SystemTime};
+use std::time::SystemTime;
 
 /// Images that a volume has now.
 pub(crate) const VOLUMES: &[Damage] = &[
@@ -148,24 +148,5 @@ pub(crate) const VERSIONS: &[Damage] = &[
             tree.link("appvms/work/private.img", &format!("appvms/work/{export}"));
         },
         &[("export", "appvms/work/private.img.export-00000000-0000-4000-8000-000000000001")],
-    ),
-];
-
-/// Snapshots of a VM.
-pub(crate) const SNAPSHOTS: &[Damage] = &[
-    human(
-        |tree| {
-            fs::create_dir_all(tree.path("snapshots/00000000-0000-4000-8000-000000000001"))
-                .unwrap();
-        },
-        &[
-            ("snapshot-without-record", "snapshots/00000000-0000-4000-8000-000000000001"),
-            ("snapshot-without-images", "snapshots/00000000-0000-4000-8000-000000000001"),
-        ],
-    ),
-    mended(
-        |tree| tree.image("snapshots/.aside-1/root.img", 9, 9),
-        &[("leftover-directory", "snapshots/.aside-1")],
-        &["snapshots/.aside-1", "snapshots/.aside-1/root.img"],
     ),
 ];

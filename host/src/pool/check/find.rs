@@ -3,12 +3,11 @@
 use super::{
     problem::{Finding, Problem, Remedy},
     seen::{Entry, Life, Seen, SeenVm, is_aside},
-    vms, volumes,
+    snapshots, vms, volumes,
 };
 use crate::pool::{driver::Stray, step::Step, store::Kind};
 use crate::volume::files::read_name;
 use std::path::{Path, PathBuf};
-use uuid::Uuid;
 
 /// Files of a pool's directory, and what each is.
 const TOP: [(&str, Kind); 6] = [
@@ -27,7 +26,7 @@ pub fn find(seen: &Seen) -> Vec<Finding> {
     seen.top.iter().for_each(|entry| top(seen, entry, &mut found));
     seen.others.iter().for_each(|entry| found.push(unknown(entry)));
     found.extend(seen.strays.iter().map(stray));
-    seen.snapshots.iter().for_each(|(dir, entries)| snapshot(dir, entries, &mut found));
+    snapshots::find(seen, &mut found);
     for vm in &seen.vms {
         if vm.stat.inode.device != seen.root.inode.device {
             found.push(other_file_system(&vm.dir));
@@ -114,7 +113,7 @@ fn kind(entry: &Entry, wanted: Kind) -> Finding {
 /// Returns whether this is a name of ours in a VM's directory: what may be removed with the VM.
 #[must_use]
 pub(in crate::pool) fn is_ours(name: &str) -> bool {
-    matches!(name, "vm.toml" | "run.toml" | "kernel" | "initrd")
+    matches!(name, "vm.toml" | "run.toml" | "revert.toml" | "kernel" | "initrd")
         || is_lock(name)
         || is_record_aside(name)
         || read_name(name).is_some()
@@ -167,7 +166,9 @@ fn other_file_system(path: &Path) -> Finding {
 pub(in crate::pool) fn leftover_directory(dir: &Path, entries: &[Entry]) -> Option<Finding> {
     let (ours, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
         entry.stat.kind == Kind::File
-            && entry.name().is_some_and(|name| is_ours(name) || name == "snapshot.toml")
+            && entry
+                .name()
+                .is_some_and(|name| is_ours(name) || matches!(name, "snapshot.toml" | "memory"))
     });
     let is_only_lock = |entry: &&Entry| entry.name().is_some_and(is_lock);
     if ours.iter().all(is_only_lock) && !others.is_empty() {
@@ -183,28 +184,4 @@ pub(in crate::pool) fn leftover_directory(dir: &Path, entries: &[Entry]) -> Opti
         problem: Problem::LeftoverDirectory { kept: others.len() },
         remedy: Remedy::Steps(steps),
     })
-}
-
-fn snapshot(dir: &Entry, entries: &[Entry], found: &mut Vec<Finding>) {
-    let is_image = |entry: &Entry| entry.name().is_some_and(|name| read_name(name).is_some());
-    if is_aside(&dir.path) {
-        found.extend(leftover_directory(&dir.path, entries));
-        return;
-    }
-    if dir.stat.kind != Kind::Directory
-        || dir.name().and_then(|name| name.parse::<Uuid>().ok()).is_none()
-    {
-        found.push(unknown(dir));
-        return;
-    }
-    let mut human = |problem| {
-        let remedy = Remedy::Human("remove it when nobody needs it".into());
-        found.push(Finding { at: dir.path.clone(), problem, remedy });
-    };
-    if !entries.iter().any(|entry| entry.name() == Some("snapshot.toml")) {
-        human(Problem::SnapshotWithoutRecord);
-    }
-    if !entries.iter().any(is_image) {
-        human(Problem::SnapshotWithoutImages);
-    }
 }

@@ -9,6 +9,7 @@ mod mapped;
 pub mod observe;
 pub mod problem;
 pub mod seen;
+mod snapshots;
 mod vms;
 mod volumes;
 

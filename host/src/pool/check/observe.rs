@@ -1,6 +1,6 @@
 //! Pool → seen. Nothing is locked and nothing is made; what goes on meanwhile is seen as in use.
 
-use super::seen::{Entry, Life, Seen, SeenVm, StoreSeen, Text, is_aside};
+use super::seen::{Entry, Life, Seen, SeenSnapshot, SeenVm, StoreSeen, Text, is_aside};
 use crate::{
     error::{Error, Result},
     name::{COW, VmName, VolumeName},
@@ -10,7 +10,7 @@ use crate::{
         store::{Kind as FileKind, Stat, Store},
     },
     vm::{
-        self, Status, Vm,
+        self, Snapshot, Status, Vm,
         record::{FILE, Kind, Record},
     },
     volume::{self, Role},
@@ -59,7 +59,8 @@ pub fn observe(pool: &Pool) -> Result<Seen> {
             FileKind::Directory => list(store, &entry.path)?,
             _ => Vec::new(),
         };
-        seen.snapshots.push((entry, entries));
+        let record = snapshot(store, &entry.path);
+        seen.snapshots.push(SeenSnapshot { dir: entry, entries, record });
     }
     Ok(seen)
 }
@@ -168,10 +169,30 @@ fn locked(store: &dyn Store, seen: &SeenVm) -> Result<Vec<VolumeName>> {
 
 fn record(store: &dyn Store, seen: &SeenVm) -> Text<Record> {
     let file = seen.dir.join(FILE);
-    let record = match store.read(&file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Text::Missing,
+    read(store, &file, |text| Record::parse(text, &file, seen.kind))
+}
+
+/// Reads the record of a snapshot; one that is being made or removed has none yet, or any more.
+fn snapshot(store: &dyn Store, dir: &Path) -> Text<Snapshot> {
+    if is_aside(dir) {
+        return Text::Missing;
+    }
+    let file = dir.join("snapshot.toml");
+    read(store, &file, |text| vm::read_unrelated(text, dir, &file))
+}
+
+fn read<T>(store: &dyn Store, file: &Path, parse: impl Fn(&[u8]) -> Result<T>) -> Text<T> {
+    let record = match store.read(file) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Text::Missing;
+        }
         Err(error) => return Text::Unreadable(error.to_string()),
-        Ok(text) => Record::parse(&text, &file, seen.kind),
+        Ok(text) => parse(&text),
     };
     match record {
         Ok(record) => Text::Read(record),

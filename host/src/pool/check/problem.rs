@@ -116,6 +116,15 @@ pub enum Problem {
     // Snapshots.
     SnapshotWithoutRecord,
     SnapshotWithoutImages,
+    SnapshotUnreadable(String),
+    SnapshotImageMissing,
+    SnapshotMemoryMissing,
+    SnapshotFileUnnamed,
+    SnapshotOfItself,
+    SnapshotOwnParent,
+    SnapshotCycle { through: Vec<Uuid> },
+    ParentGone { parent: Uuid },
+    RevertCutShort,
 }
 
 impl Problem {
@@ -172,6 +181,15 @@ impl Problem {
             Self::TwoLoops { .. } => "two-loops",
             Self::SnapshotWithoutRecord => "snapshot-without-record",
             Self::SnapshotWithoutImages => "snapshot-without-images",
+            Self::SnapshotUnreadable(_) => "snapshot-unreadable",
+            Self::SnapshotImageMissing => "snapshot-image-missing",
+            Self::SnapshotMemoryMissing => "snapshot-memory-missing",
+            Self::SnapshotFileUnnamed => "snapshot-file-unnamed",
+            Self::SnapshotOfItself => "snapshot-of-itself",
+            Self::SnapshotOwnParent => "snapshot-own-parent",
+            Self::SnapshotCycle { .. } => "snapshot-cycle",
+            Self::ParentGone { .. } => "parent-gone",
+            Self::RevertCutShort => "revert-cut-short",
         }
     }
 }
@@ -198,6 +216,7 @@ impl fmt::Display for Problem {
             Self::RecordMissing => f.write_str("has images and no vm.toml: nobody is their VM"),
             Self::RecordUnreadable(problem)
             | Self::RunUnreadable(problem)
+            | Self::SnapshotUnreadable(problem)
             | Self::StoreUnreadable(problem) => {
                 write!(f, "cannot be read: {problem}")
             }
@@ -318,6 +337,34 @@ impl fmt::Display for Problem {
             ),
             Self::SnapshotWithoutRecord => f.write_str("is a snapshot without a snapshot.toml"),
             Self::SnapshotWithoutImages => f.write_str("is a snapshot without an image"),
+            Self::SnapshotImageMissing => {
+                f.write_str("is missing, and the snapshot's record names it")
+            }
+            Self::SnapshotMemoryMissing => {
+                f.write_str("is missing, and the snapshot's record says what it is the memory of")
+            }
+            Self::SnapshotFileUnnamed => {
+                f.write_str("is in the snapshot, and its record does not name it")
+            }
+            Self::SnapshotOfItself => {
+                f.write_str("says that the snapshot, or a disk of it, is one of itself")
+            }
+            Self::SnapshotOwnParent => f.write_str("says that the snapshot is its own parent"),
+            Self::SnapshotCycle { through } => match through.as_slice() {
+                [first, .., last] if through.len() > 4 => write!(
+                    f,
+                    "comes after itself in the end: through {first}, {} more, and {last}",
+                    through.len() - 2
+                ),
+                few => {
+                    f.write_str("comes after itself in the end:")?;
+                    few.iter().try_for_each(|uuid| write!(f, " {uuid}"))
+                }
+            },
+            Self::ParentGone { parent } => {
+                write!(f, "comes after the snapshot {parent}, which is gone")
+            }
+            Self::RevertCutShort => f.write_str("is half reverted to a snapshot"),
         }
     }
 }

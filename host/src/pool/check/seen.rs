@@ -3,7 +3,10 @@
 use crate::{
     name::{VmName, VolumeName},
     pool::{driver::Stray, store::Stat},
-    vm::record::{Kind, Record},
+    vm::{
+        Snapshot,
+        record::{Kind, Record},
+    },
     volume::{FileKind, Role, files::read_name},
 };
 use ebbtide_format::units::Bytes;
@@ -25,8 +28,8 @@ pub struct Seen {
     pub vms: Vec<SeenVm>,
     /// What else is in `vm-templates` and `appvms`.
     pub others: Vec<Entry>,
-    /// The directories in `snapshots`, with what is in each.
-    pub snapshots: Vec<(Entry, Vec<Entry>)>,
+    /// What is in `snapshots`.
+    pub snapshots: Vec<SeenSnapshot>,
     /// Devices of the pool that are not as they should be.
     pub strays: Vec<Stray>,
     /// When it was looked at.
@@ -48,6 +51,17 @@ impl Entry {
     pub fn name(&self) -> Option<&str> {
         self.path.file_name()?.to_str()
     }
+}
+
+/// An entry of `snapshots`.
+#[derive(Debug, Clone)]
+pub struct SeenSnapshot {
+    /// The entry: a directory, if it is ours.
+    pub dir: Entry,
+    /// What is in it.
+    pub entries: Vec<Entry>,
+    /// What its record says.
+    pub record: Text<Snapshot>,
 }
 
 /// The directory of a VM.

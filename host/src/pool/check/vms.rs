@@ -36,6 +36,11 @@ pub(super) fn find(vm: &SeenVm, found: &mut Vec<Finding>) {
     } else {
         record(vm, found);
     }
+    if let Some(journal) = vm.entry("revert.toml")
+        && vm.life != Life::InUse
+    {
+        found.push(settle(&journal.path, Problem::RevertCutShort));
+    }
     match &vm.life {
         Life::CutOff => found.push(settle(&vm.dir, Problem::CutOff)),
         Life::Unclear(problem) => found.push(human(

@@ -15,10 +15,10 @@ use crate::{
     pool::{
         protocol::{
             Plan, Seen, adopt, commit, create, discard, export, import, precache, prune, recover,
-            remove, resize, revert, seen::lock_name, start, stop,
+            remove, resize, restore, revert, seen::lock_name, start, stop,
         },
         step::{self, Step},
-        store::{Inode, Lock, Progress, Stat, Store, Unseen, Wait},
+        store::{Inode, Kind, Lock, Progress, Stat, Store, Unseen, Wait},
     },
     volume::{FileKind, Revision, Role},
 };
@@ -174,17 +174,25 @@ fn is_busy(error: &io::Error) -> bool {
 }
 
 impl Instants for FileDriver {
-    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>> {
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>> {
         let seen = self.look(volume)?;
         let to = to.to_path_buf();
         Ok(match (seen.dirty, seen.clean) {
-            (Some(_), _) => {
-                let clone = Step::CloneImage { from: volume.files.dirty(), to: to.clone() };
-                Some((vec![clone, Step::SyncFile(to)], true))
-            }
-            (None, Some(_)) => Some((vec![Step::Link { from: volume.files.clean(), to }], false)),
+            (Some(_), _) => Some((Step::CloneImage { from: volume.files.dirty(), to }, true)),
+            (None, Some(_)) => Some((Step::Link { from: volume.files.clean(), to }, false)),
             (None, None) => None,
         })
+    }
+
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome> {
+        let found = self.store.stat(image);
+        let found = found.map_err(Error::doing(format!("look at {}", image.display())))?;
+        let found = found.filter(|found| found.kind == Kind::File).ok_or_else(|| {
+            let text = format!("{} is no image, and {} was to be it", image.display(), volume.id);
+            Refusal::new(RefusalKind::Missing, text)
+        })?;
+        let (_lock, seen) = self.look_alone(volume)?;
+        self.change(volume, restore::plan(volume, &seen, image, found.inode)?)
     }
 }
 

@@ -217,9 +217,13 @@ pub trait Volumes: fmt::Debug + Send + Sync {
 
 /// Drivers whose disks can be kept as they are at one instant, beside their versions.
 pub trait Instants: Volumes {
-    /// Returns how the new file `to` becomes the content of a disk that nobody writes to at this moment, and whether that
-    /// is uncommitted; `None` for a disk without content.
-    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Vec<Step>, bool)>>;
+    /// Returns how the new file `to` becomes the content of a disk that nobody writes to while that is done, and whether it
+    /// is uncommitted; `None` for a disk without content. A clone is not durable by that.
+    fn instant(&self, volume: &Volume, to: &Path) -> Result<Option<(Step, bool)>>;
+
+    /// Makes the file `image` of the pool, which nobody writes to, the current version of a disk. What was current is kept
+    /// first, the image stays. Repeatable. Refused when there is something uncommitted.
+    fn restore(&self, volume: &Volume, image: &Path) -> Result<Outcome>;
 }
 
 /// Drivers that keep versions.

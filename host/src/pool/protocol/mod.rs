@@ -17,6 +17,7 @@ pub mod recover;
 pub mod remove;
 mod replace;
 pub mod resize;
+pub mod restore;
 pub mod revert;
 pub mod seen;
 pub mod start;
