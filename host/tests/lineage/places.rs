@@ -1,0 +1,73 @@
+//! Names that others have, marks, settings that are refused, and records that nobody can read.
+
+use crate::{is_mended, is_whole, pools::*};
+use ebbtide::{
+    Error, Result,
+    error::RefusalKind,
+    pool::{
+        Pool,
+        driver::{Ending, MemoryStore},
+        store::{Store as _, Unseen},
+    },
+    vm::{self, Allow, Guard, Instance},
+};
+use std::path::Path;
+
+fn set(pool: &Pool, text: &str, settings: &[(&str, &str)]) -> Result<Vec<String>> {
+    vm::set(pool, &name(text), settings)
+}
+
+fn names(pool: &Pool) -> Vec<String> {
+    pool.vms().unwrap().vms.iter().map(|vm| vm.name.to_string()).collect()
+}
+
+#[track_caller]
+fn is_refused<T: std::fmt::Debug>(result: Result<T>, wanted: RefusalKind) {
+    let error = result.unwrap_err();
+    assert!(matches!(&error, Error::Refused(refusal) if refusal.kind == wanted), "{error}");
+}
+
+/// `debian`, versioned with history, with versions `1` to `3`; nothing boots from it.
+fn history() -> (MemoryStore, Pool) {
+    let (store, pool) = empty();
+    template(&pool, "debian").unwrap();
+    set(&pool, "debian", &[("versioned", "auto"), ("history", "yes")]).unwrap();
+    for content in [b"two", b"tre"] {
+        run(&pool, &store, "debian-next", "root", content, Ending::Commit);
+        vm::follow_up(&pool).unwrap();
+    }
+    assert_eq!(names(&pool), ["debian-next", "debian-v1", "debian-v2", "debian-v3"]);
+    (store, pool)
+}
+
+/// Makes the record of a VM one that nobody can read.
+fn spoil(store: &MemoryStore, dir: &str) {
+    store.write(&Path::new(dir).join("vm.toml"), 0, b"format = what?\n").unwrap();
+}
+
+#[test]
+fn a_removal_takes_the_versions_along_at_once() {
+    let (_, pool) = history();
+    vm::remove(&pool, &name("debian-next")).unwrap();
+    assert!(names(&pool).is_empty(), "{:?}", names(&pool));
+}
+
+#[test]
+fn a_removal_that_is_cut_off_leaves_all_of_the_history_or_none() {
+    let (store, pool) = history();
+    let all = names(&pool);
+    let (mut olds, mut news) = (0, 0);
+    let act = |pool: &Pool| vm::remove(pool, &name("debian-next")).map(drop);
+    cut_everywhere(&store, act, |_, pool| {
+        vm::sweep(pool).unwrap();
+        is_mended(pool);
+        match names(pool) {
+            left if left.is_empty() => news += 1,
+            left => {
+                assert_eq!(left, all);
+                olds += 1;
+            }
+        }
+    });
+    assert!(olds > 1 && news > 1, "{olds} old, {news} new");
+}
