@@ -71,3 +71,17 @@ fn a_removal_that_is_cut_off_leaves_all_of_the_history_or_none() {
     });
     assert!(olds > 1 && news > 1, "{olds} old, {news} new");
 }
+
+#[test]
+fn a_template_that_is_to_go_stays_while_a_record_cannot_be_read() {
+    let (store, pool) = usual();
+    assert_eq!(vm::remove(&pool, &name("debian")).unwrap().later.len(), 1);
+    let record = store.read(Path::new("appvms/work/vm.toml")).unwrap();
+    spoil(&store, "appvms/work");
+    vm::follow_up(&pool).unwrap();
+    vm::sweep(&pool).unwrap();
+    assert_eq!(names(&pool), ["debian"]);
+    store.write(Path::new("appvms/work/vm.toml"), 0, &record).unwrap();
+    vm::remove(&pool, &name("work")).unwrap();
+    assert!(names(&pool).is_empty());
+}
