@@ -85,3 +85,15 @@ fn a_template_that_is_to_go_stays_while_a_record_cannot_be_read() {
     vm::remove(&pool, &name("work")).unwrap();
     assert!(names(&pool).is_empty());
 }
+
+#[test]
+fn what_is_immutable_is_not_reverted() {
+    let (store, pool) = usual();
+    let guard = Guard::take(&pool, &name("work"), "snapshot", Allow::Stopped).unwrap();
+    let snapshot = vm::snapshot(&pool, &guard, None, None, &mut Unseen).unwrap();
+    drop(guard);
+    run(&pool, &store, "work", "private", b"new", Ending::Commit);
+    set(&pool, "work", &[("immutable", "yes")]).unwrap();
+    is_refused(vm::revert_vm(&pool, &snapshot), RefusalKind::Rule);
+    assert_eq!(version(&store, &dir(&pool, "work"), "private"), b"new");
+}
