@@ -97,3 +97,25 @@ fn what_is_immutable_is_not_reverted() {
     is_refused(vm::revert_vm(&pool, &snapshot), RefusalKind::Rule);
     assert_eq!(version(&store, &dir(&pool, "work"), "private"), b"new");
 }
+
+#[test]
+fn a_replacement_that_was_cut_off_waits_for_what_was_started_since() {
+    let (store, _) = usual();
+    let act = |pool: &Pool| vm::replace(pool, &name("debian"), &name("new")).map(drop);
+    let mut waited = 0;
+    cut_everywhere(&store, act, |_, pool| {
+        let template = || pool.vm(&name("work")).unwrap().record.template.unwrap();
+        let before = template();
+        let running = start(pool, "work").unwrap();
+        vm::sweep(pool).unwrap();
+        assert_eq!(template(), before, "a template is one of a VM that is stopped");
+        vm::release(pool, &running, Ending::Commit).unwrap();
+        drop(running);
+        vm::follow_up(pool).unwrap();
+        waited += u32::from(template() != before);
+        let wanted = if pool.vm(&name("new")).is_ok() { "new" } else { "debian" };
+        assert_eq!(template(), name(wanted));
+        is_mended(pool);
+    });
+    assert!(waited > 0);
+}
