@@ -87,6 +87,53 @@ fn a_template_that_is_to_go_stays_while_a_record_cannot_be_read() {
 }
 
 #[test]
+fn settings_are_changed_all_or_none() {
+    let (_, pool) = usual();
+    let record = |text: &str| pool.vm(&name(text)).unwrap().record;
+    let before = record("debian");
+    for settings in [
+        [("immutable", "yes"), ("versioned", "auto")],
+        [("volatile", "yes"), ("versioned", "auto")],
+        [("memory", "2G"), ("ready", "3")],
+    ] {
+        set(&pool, "debian", &settings).unwrap_err();
+        assert_eq!(record("debian"), before, "{settings:?}");
+    }
+    let running = start(&pool, "debian").unwrap();
+    let settings = [("memory", "2G"), ("versioned", "auto")];
+    is_refused(set(&pool, "debian", &settings), RefusalKind::Busy);
+    assert_eq!(record("debian"), before);
+    vm::release(&pool, &running, Ending::Discard).unwrap();
+    drop(running);
+    set(&pool, "debian", &settings).unwrap();
+    let before = record("debian-next");
+    assert_ne!(before.engine, vm::record::Engine::default());
+    // The same for the end of its versions.
+    let _running = start(&pool, "debian-next").unwrap();
+    let settings = [("memory", "1G"), ("versioned", "no")];
+    is_refused(set(&pool, "debian-next", &settings), RefusalKind::Busy);
+    assert_eq!(record("debian-next"), before);
+}
+
+#[test]
+fn a_setting_after_a_revert_that_was_cut_off_keeps_what_was_reverted() {
+    let (store, pool) = usual();
+    let guard = Guard::take(&pool, &name("work"), "snapshot", Allow::Stopped).unwrap();
+    let snapshot = vm::snapshot(&pool, &guard, None, None, &mut Unseen).unwrap();
+    drop(guard);
+    set(&pool, "work", &[("memory", "2G")]).unwrap();
+    run(&pool, &store, "work", "private", b"new", Ending::Commit);
+    let act = |pool: &Pool| vm::revert_vm(pool, &snapshot).map(drop);
+    cut_everywhere(&store, act, |store, pool| {
+        set(pool, "work", &[("immutable", "yes")]).unwrap();
+        let record = pool.vm(&name("work")).unwrap().record;
+        let is_reverted = version(store, &dir(pool, "work"), "private").is_empty();
+        assert_eq!(record.engine == vm::record::Engine::default(), is_reverted);
+        assert!(record.flags.immutable);
+    });
+}
+
+#[test]
 fn what_is_immutable_is_not_reverted() {
     let (store, pool) = usual();
     let guard = Guard::take(&pool, &name("work"), "snapshot", Allow::Stopped).unwrap();
@@ -96,6 +143,84 @@ fn what_is_immutable_is_not_reverted() {
     set(&pool, "work", &[("immutable", "yes")]).unwrap();
     is_refused(vm::revert_vm(&pool, &snapshot), RefusalKind::Rule);
     assert_eq!(version(&store, &dir(&pool, "work"), "private"), b"new");
+}
+
+#[test]
+fn versions_pass_over_names_that_others_have() {
+    let (store, pool) = usual();
+    template(&pool, "debian-v1").unwrap();
+    app_vm(&pool, "debian-v3", "debian").unwrap();
+    store.make_dir(Path::new("vm-templates/debian-v4")).unwrap();
+    store.write_new(Path::new("vm-templates/debian-v4/mine.txt"), b"mine").unwrap();
+    set(&pool, "debian", &[("versioned", "auto")]).unwrap();
+    run(&pool, &store, "debian-next", "root", b"two", Ending::Commit);
+    vm::follow_up(&pool).unwrap();
+    assert_eq!(pool.vm(&name("debian")).unwrap().name, name("debian-v5"));
+    let names = names(&pool);
+    assert_eq!(names, ["debian-next", "debian-v1", "debian-v3", "debian-v5", "work"]);
+}
+
+#[test]
+fn a_version_that_cannot_be_read_keeps_nobody_else_from_work() {
+    let (store, pool) = history();
+    template(&pool, "other").unwrap();
+    app_vm(&pool, "play", "other").unwrap();
+    run(&pool, &store, "debian-next", "root", b"four", Ending::Commit);
+    spoil(&store, "vm-templates/debian-v2");
+    vm::follow_up(&pool).unwrap();
+    vm::clone(&pool, &name("other"), &name("copy")).unwrap();
+    set(&pool, "play", &[("memory", "1G")]).unwrap();
+    drop(vm::instance(&pool, &name("play"), Instance::Disposable).unwrap());
+    // Nothing is made or removed of those that it is one of.
+    let found = names(&pool).into_iter().filter(|name| name.starts_with("debian"));
+    assert_eq!(found.collect::<Vec<_>>(), ["debian-next", "debian-v1", "debian-v3"]);
+}
+
+#[test]
+fn the_name_of_versions_is_nobody_elses_even_without_one() {
+    let (_, pool) = empty();
+    template(&pool, "debian").unwrap();
+    set(&pool, "debian", &[("versioned", "manual")]).unwrap();
+    let running = start(&pool, "debian-next").unwrap();
+    vm::remove(&pool, &name("debian-v1")).unwrap();
+    assert_eq!(names(&pool), ["debian-next"]);
+    is_refused(template(&pool, "debian"), RefusalKind::Exists);
+    is_refused(vm::clone(&pool, &name("debian-next"), &name("debian")), RefusalKind::Exists);
+    vm::release(&pool, &running, Ending::Commit).unwrap();
+    drop(running);
+    vm::follow_up(&pool).unwrap();
+    assert_eq!(names(&pool), ["debian-next", "debian-v1"]);
+    // What has the name of a working VM already is not given that of one more.
+    template(&pool, "play-next").unwrap();
+    is_refused(set(&pool, "play-next", &[("versioned", "auto")]), RefusalKind::Rule);
+}
+
+#[test]
+fn what_boots_from_the_working_vm_itself_goes_with_its_name() {
+    let (_, pool) = usual();
+    set(&pool, "debian", &[("versioned", "auto")]).unwrap();
+    set(&pool, "work", &[("template", "debian-next")]).unwrap();
+    vm::clone(&pool, &name("debian-next"), &name("copy")).unwrap();
+    let running = start(&pool, "work").unwrap();
+    is_refused(set(&pool, "debian-next", &[("versioned", "no")]), RefusalKind::Busy);
+    vm::release(&pool, &running, Ending::Commit).unwrap();
+    drop(running);
+    set(&pool, "debian-next", &[("versioned", "no")]).unwrap();
+    assert_eq!(names(&pool), ["copy", "debian", "work"]);
+    let record = |text: &str| pool.vm(&name(text)).unwrap().record;
+    assert_eq!(record("work").template, Some(name("debian")));
+    assert_eq!(record("copy").base, Some(name("debian")));
+    is_whole(&pool);
+}
+
+#[test]
+fn nothing_new_boots_from_what_is_to_go() {
+    let (_, pool) = usual();
+    template(&pool, "fedora").unwrap();
+    vm::remove(&pool, &name("debian")).unwrap();
+    app_vm(&pool, "play", "fedora").unwrap();
+    is_refused(set(&pool, "play", &[("template", "debian")]), RefusalKind::Rule);
+    is_refused(app_vm(&pool, "more", "debian"), RefusalKind::Rule);
 }
 
 #[test]
