@@ -74,14 +74,22 @@ impl Pool {
     /// # Errors
     /// A directory or a record cannot be read.
     pub(crate) fn newest(&self, name: &VmName) -> Result<Option<Vm>> {
+        match self.working(name)? {
+            Some(_) => Ok(self.versions_of(name)?.pop().map(|(_, vm)| vm)),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the working VM of the versioned one that has a name, if there is such a VM.
+    ///
+    /// # Errors
+    /// Its record cannot be read.
+    pub(crate) fn working(&self, name: &VmName) -> Result<Option<Vm>> {
         let next = match name.next() {
             Ok(next) => self.named(&next)?,
             Err(_) => None,
         };
-        if next.is_none_or(|next| next.record.versioned.is_none()) {
-            return Ok(None);
-        }
-        Ok(self.versions_of(name)?.pop().map(|(_, vm)| vm))
+        Ok(next.filter(|next| next.record.versioned.is_some()))
     }
 
     /// Returns the name of the template that a name means, where its disks are. A name that means nothing is returned as

@@ -131,8 +131,8 @@ fn fill(pool: &Pool, from: &Vm, to: &Vm, said: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a replacement of a template from which something boots at this moment.
-fn refuse_running(pool: &Pool, from: &Vm) -> Result<()> {
+/// Refuses to give what boots from a template another one while it runs.
+pub(super) fn refuse_running(pool: &Pool, from: &Vm) -> Result<()> {
     let lineage = Lineage::look(pool)?;
     lineage.is_known(&from.name)?;
     let boots = |vm: &&Vm| vm.record.template.as_ref() == Some(&from.name);
@@ -153,21 +153,45 @@ pub(super) fn follow(pool: &Pool, lock: &Lock) -> Result<Vec<String>> {
     let mut said = Vec::new();
     for vm in pool.vms()?.vms {
         let Some(of) = &vm.record.flags.replaces else { continue };
-        for other in
-            Lineage::look(pool)?.linked(of).into_iter().filter(|other| other.name != vm.name)
-        {
-            let mut other = other.clone();
+        let lineage = Lineage::look(pool)?;
+        let mut is_done = true;
+        for other in lineage.linked(of).into_iter().filter(|other| other.name != vm.name) {
+            // Started since a cut: it ends with the template that it was started with.
+            let Some((mut other, guard)) = linkable(pool, other, of, lineage.runs(&other.name))?
+            else {
+                is_done = false;
+                continue;
+            };
             for link in [&mut other.record.base, &mut other.record.template] {
                 if link.as_ref() == Some(of) {
                     *link = Some(vm.name.clone());
                 }
             }
             rewrite(pool, &other, lock)?;
+            said.extend(guard.iter().flat_map(|guard| guard.said().to_vec()));
             said.push(format!("{} is linked to {} now", other.name, vm.name));
         }
-        let mut done = vm.clone();
-        done.record.flags.replaces = None;
-        rewrite(pool, &done, lock)?;
+        if is_done && let Some(mut done) = pool.named(&vm.name)? {
+            done.record.flags.replaces = None;
+            rewrite(pool, &done, lock)?;
+        }
     }
     Ok(said)
+}
+
+/// Returns a VM that is linked to `of` as it is now, with its lock where it boots from that; `None` while it runs.
+fn linkable(pool: &Pool, vm: &Vm, of: &VmName, runs: bool) -> Result<Option<(Vm, Option<Guard>)>> {
+    if vm.record.template.as_ref() != Some(of) {
+        return Ok(Some((vm.clone(), None)));
+    }
+    if runs {
+        return Ok(None);
+    }
+    match Guard::take(pool, &vm.name, "link to another template", Allow::Stopped) {
+        Err(Error::Refused(refusal)) => {
+            log::warn!("{} still boots from {of}: {refusal}", vm.name);
+            Ok(None)
+        }
+        guard => guard.map(|guard| Some((guard.vm().clone(), Some(guard)))),
+    }
 }

@@ -50,7 +50,10 @@ pub fn becomes_disposable(pool: &Pool, name: &VmName) -> Result<()> {
 /// Refuses what no clone is started for.
 fn check(from: &Vm, what: Instance) -> Result<(), Refusal> {
     let name = &from.name;
-    if from.record.flags.volatile && from.record.flags.instance.is_none() {
+    // One that goes when it stops may have others beside it until then.
+    let is_going = from.record.flags.volatile
+        && from.record.flags.instance.is_none_or(|instance| instance == Instance::Kept);
+    if is_going {
         let text = format!("{name} is to be removed; nothing is started of it any more");
         return Err(Refusal::new(RefusalKind::Rule, text)
             .hint(format!("'ebbtide vm set {name} volatile=no' keeps it")));

@@ -5,7 +5,7 @@ use super::{
     aside::Aside,
     image,
     record::{self, Engine, Record, Root, RootCow},
-    set::{check_engine, is_template},
+    set::{check_engine, new_template},
     sweep,
 };
 use crate::{
@@ -206,9 +206,9 @@ pub(super) fn free(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &L
             return Err(Refusal::new(RefusalKind::Exists, text).into());
         }
     }
-    if let Some(newest) = pool.newest(name)? {
-        let text =
-            format!("{name} is the name of the newest version of a versioned VM, {}", newest.name);
+    if let Some(working) = pool.working(name)? {
+        let means = pool.newest(name)?.unwrap_or(working).name;
+        let text = format!("{name} is the name of the newest version of a versioned VM, {means}");
         return Err(Refusal::new(RefusalKind::Exists, text).into());
     }
     sweep::finish_removal(pool, target, pool_is_locked)?;
@@ -238,13 +238,7 @@ pub(super) fn free(pool: &Pool, name: &VmName, target: &Path, pool_is_locked: &L
 /// The name is taken; the template is missing, or is none.
 pub fn create(pool: &Pool, name: &VmName, new: &NewVm) -> Result<()> {
     let lock = pool.lock()?;
-    let template = is_template(pool, &new.template)?;
-    if template.record.flags.volatile {
-        let text = format!("{} is to be removed; wanted a template that stays", template.name);
-        return Err(Refusal::new(RefusalKind::Rule, text)
-            .hint(format!("'ebbtide vm set {} volatile=no' keeps it", template.name))
-            .into());
-    }
+    let template = new_template(pool, &new.template)?;
     let mut record = Record::new(Kind::AppVm, Some(new.template.clone()));
     record.keep = new.keep;
     record.root = Root { own: new.own_root, cow: new.root_cow };

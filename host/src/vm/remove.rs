@@ -71,7 +71,8 @@ pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
     Ok(removed)
 }
 
-/// Removes a VM to which nothing refers. Clones of it are linked to its own base first. Returns files that stay.
+/// Removes a VM to which nothing refers. Clones of it are linked to its own base first, and its versions are marked to go
+/// after it. Returns files that stay.
 pub(super) fn take_away(
     pool: &Pool,
     guard: &Guard,
@@ -80,8 +81,6 @@ pub(super) fn take_away(
 ) -> Result<Vec<PathBuf>> {
     let vm = guard.vm();
     refuse_exported(pool, vm)?;
-    versioning::give_up(pool, vm, lock)?;
-    savestate::remove_all(pool, vm, lock)?;
     for clone in lineage.linked(&vm.name) {
         let mut clone = clone.clone();
         if clone.record.base.as_ref() == Some(&vm.name) {
@@ -94,6 +93,9 @@ pub(super) fn take_away(
         Step::SyncDir(vm.dir.clone()),
     ];
     step::apply(&steps, pool.store(), &mut Unseen)?;
+    // Not before: a VM whose removal was cut off keeps its history. After a cut here the versions are alone.
+    versioning::give_up(pool, vm, lock)?;
+    savestate::remove_all(pool, vm.record.uuid, lock)?;
     sweep::clear(pool, &vm.dir)
 }
 

@@ -1,7 +1,7 @@
 //! What cuts have left of VMs that were being made or removed.
 
 use super::{
-    Kind, Vm, aside, copy, instant, record, run,
+    Kind, Record, Vm, aside, copy, instant, record, run,
     savestate::{self, SAVESTATES},
     versioning, volatile,
 };
@@ -141,7 +141,7 @@ pub(super) fn removals(
 pub(super) fn finish_removal(
     pool: &Pool,
     dir: &Path,
-    _pool_is_locked: &Lock,
+    pool_is_locked: &Lock,
 ) -> Result<Option<Vec<PathBuf>>> {
     // With a record it is a VM again: somebody gave it one, and says which of the two is meant.
     if !is_dir(pool, dir)?
@@ -154,7 +154,20 @@ pub(super) fn finish_removal(
         log::warn!("the removal of {} is not finished: somebody works on it", dir.display());
         return Ok(None);
     };
+    if let Some(vm) = removed(pool, dir)? {
+        savestate::remove_all(pool, vm, pool_is_locked)?;
+    }
     clear(pool, dir).map(Some)
+}
+
+/// Returns which VM the removal in a directory is of, as far as its record can be read.
+fn removed(pool: &Pool, dir: &Path) -> Result<Option<Uuid>> {
+    let file = dir.join(REMOVING);
+    let record =
+        pool.store().read(&file).map_err(Error::doing(format!("read {}", file.display())))?;
+    let kinds = [Kind::Template, Kind::AppVm].into_iter();
+    let mut read = kinds.filter_map(|kind| Record::parse(&record, &file, kind).ok());
+    Ok(read.next().map(|record| record.uuid))
 }
 
 /// Removes the files in a directory that are ours, the record of a removal last, and the directory when nothing else is

@@ -7,11 +7,11 @@ use super::{
     Allow, Guard, Vm, copy,
     lineage::{self, Lineage, sentence},
     make::free,
-    record::Versioned,
+    record::Record,
     rewrite, volatile,
 };
 use crate::{
-    error::{Refusal, RefusalKind, Result},
+    error::{Error, Refusal, RefusalKind, Result},
     name::{VmName, VolumeId},
     pool::{
         Pool,
@@ -21,61 +21,61 @@ use crate::{
 };
 use std::path::Path;
 
-/// Makes a VM a versioned one, or changes when one makes versions and which stay. Its name becomes that of its newest
-/// version, and it is `NAME-next` itself from then on. Returns what is to be said. The pool is locked.
+/// Goes on with a VM whose record says since now that it is versioned. Its name becomes that of its newest version, and it
+/// is `NAME-next` itself from then on. Returns what is to be said. The pool is locked.
 ///
 /// # Errors
-/// It runs, has something uncommitted, is a version or an instance itself, or `NAME-next` is taken.
-pub(super) fn set(
-    pool: &Pool,
-    name: &VmName,
-    versioned: Versioned,
-    lock: &Lock,
-) -> Result<Vec<String>> {
-    let vm = itself(pool, name)?;
-    let mut changed = vm.clone();
-    changed.record.versioned = Some(versioned);
-    if vm.record.versioned.is_some() {
-        return rewrite(pool, &changed, lock).map(|()| Vec::new());
-    }
-    let guard = Guard::take(pool, name, "make it versioned", Allow::Stopped)?;
-    check(pool, &vm)?;
-    free(
-        pool,
-        &name.next()?,
-        Path::new(vm.record.kind.directory()).join(name.next()?).as_path(),
-        lock,
-    )?;
-    rewrite(pool, &changed, lock)?;
-    drop(guard);
-    let mut said = settle(pool, lock)?;
-    said.push(format!("{} is worked on from now on; {name} is its newest version", name.next()?));
+/// A file operation fails; the next command goes on.
+pub(super) fn begin(pool: &Pool, name: &VmName, lock: &Lock) -> Result<Vec<String>> {
+    let mut said = settle_one(pool, name, lock)?;
+    let next = name.next()?;
+    said.push(match pool.named(&next)? {
+        Some(_) => format!("{next} is worked on from now on; {name} is its newest version"),
+        None => format!("{name} becomes {next} as soon as nobody works on it"),
+    });
     Ok(said)
 }
 
-/// Makes a versioned VM an ordinary one, with its old name. Its versions go as soon as nothing refers to them.
+/// Makes a versioned VM an ordinary one, with its old name: what is linked to the working VM is linked to that. Its
+/// versions go as soon as nothing refers to them.
 ///
 /// # Errors
-/// It runs, or is not versioned.
+/// It runs.
 pub(super) fn end(pool: &Pool, name: &VmName, lock: &Lock) -> Result<Vec<String>> {
-    let vm = itself(pool, name)?;
-    let (Some(_), Some(old)) = (vm.record.versioned, name.of_next()) else {
-        return Ok(Vec::new());
-    };
     let guard = Guard::take(pool, name, "end its versions", Allow::Stopped)?;
+    let mut vm = guard.vm().clone();
+    let Some(old) = name.of_next() else {
+        // A cut has left it before it had the name of a working VM.
+        vm.record.versioned = None;
+        return rewrite(pool, &vm, lock).map(|()| Vec::new());
+    };
     // Without its working VM the name means nothing, so the VM has it before it is none any more.
     let target = Path::new(vm.record.kind.directory()).join(&old);
     rename(pool, &vm, &target)?;
-    let mut vm = Vm { name: old.clone(), dir: target, ..vm };
+    vm = Vm { name: old.clone(), dir: target, ..vm };
     vm.record.versioned = None;
+    vm.record.flags.replaces = Some(name.clone());
     rewrite(pool, &vm, lock)?;
-    relink(pool, name, &old, lock)?;
     drop(guard);
+    for sentence in copy::follow(pool, lock)? {
+        log::info!("{sentence}");
+    }
     mark_versions(pool, &old, None, lock)?;
     let mut said =
         vec![format!("{old} is no name of versions any more, but the VM that was {name}")];
     said.extend(volatile::sweep(pool, lock)?);
     Ok(said)
+}
+
+/// Refuses to end the versions of a VM whose old name another one has, or from which something boots that runs.
+pub(super) fn check_end(pool: &Pool, vm: &Vm) -> Result<()> {
+    copy::refuse_running(pool, vm)?;
+    let Some(old) = vm.name.of_next() else { return Ok(()) };
+    let Some(other) = pool.named(&old)? else { return Ok(()) };
+    let text = format!("{} cannot have its old name: there is {}", vm.name, other.dir.display());
+    Err(Refusal::new(RefusalKind::Exists, text)
+        .hint(format!("'ebbtide vm clone {old} OTHER' and 'ebbtide vm remove {old}' free it"))
+        .into())
 }
 
 /// Makes the next version of a versioned VM, if its disks are others than those of the newest. Returns its name.
@@ -109,21 +109,35 @@ pub fn make_version(pool: &Pool, name: &VmName) -> Result<Option<VmName>> {
 pub(super) fn settle(pool: &Pool, lock: &Lock) -> Result<Vec<String>> {
     let mut said = Vec::new();
     for vm in pool.vms()?.vms {
-        let Some(versioned) = vm.record.versioned else {
-            give_up_alone(pool, &vm, lock)?;
+        if vm.record.versioned.is_none() && vm.record.flags.version_of.is_none() {
             continue;
-        };
-        let Some(name) = vm.name.of_next() else {
-            become_next(pool, &vm, lock)?;
-            continue;
-        };
-        let newest = pool.versions_of(&name)?.pop().map(|(_, newest)| newest.name);
-        if newest.is_none() || !versioned.manual {
-            said.extend(due(pool, &vm, &name, lock)?);
-        } else {
-            mark_versions(pool, &name, newest.as_ref(), lock)?;
+        }
+        match settle_one(pool, &vm.name, lock) {
+            // Others are not kept from their work by one whose version has a record that cannot be read.
+            Err(error @ (Error::Refused(_) | Error::Unreadable { .. })) => {
+                log::warn!("{}: its versions are left as they are: {}", vm.name, error.chain());
+            }
+            settled => said.extend(settled?),
         }
     }
+    Ok(said)
+}
+
+/// Does that for one VM, whatever it has become meanwhile.
+fn settle_one(pool: &Pool, name: &VmName, lock: &Lock) -> Result<Vec<String>> {
+    let Some(vm) = pool.named(name)? else { return Ok(Vec::new()) };
+    let Some(versioned) = vm.record.versioned else {
+        return give_up_alone(pool, &vm, lock).map(|()| Vec::new());
+    };
+    let Some(name) = vm.name.of_next() else {
+        return become_next(pool, &vm, lock).map(|()| Vec::new());
+    };
+    let mut said = Vec::new();
+    if !versioned.manual || pool.versions_of(&name)?.is_empty() {
+        said.extend(due(pool, &vm, &name, lock)?);
+    }
+    let newest = pool.versions_of(&name)?.pop().map(|(_, newest)| newest.name);
+    mark_versions(pool, &name, newest.as_ref(), lock)?;
     Ok(said)
 }
 
@@ -142,13 +156,19 @@ fn give_up_alone(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
 
 /// Gives a versioned VM the name of a working one, after a version of it has the old name.
 fn become_next(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
+    let next = vm.name.next()?;
+    if let Some(other) = pool.named(&next)? {
+        let text = format!("{} cannot become {next}: there is {}", vm.name, other.dir.display());
+        let hint = format!("'ebbtide vm set {} versioned=no' makes it an ordinary VM", vm.name);
+        return Err(Refusal::new(RefusalKind::Exists, text).hint(hint).into());
+    }
     // Somebody works on it: whoever looks next goes on.
-    let Ok(_guard) = Guard::take(pool, &vm.name, "make it versioned", Allow::Stopped) else {
+    let Ok(guard) = Guard::take(pool, &vm.name, "make it versioned", Allow::Stopped) else {
         return Ok(());
     };
+    let vm = guard.vm();
     next_version(pool, vm, &vm.name, lock)?;
-    let target = Path::new(vm.record.kind.directory()).join(vm.name.next()?);
-    rename(pool, vm, &target)?;
+    rename(pool, vm, &Path::new(vm.record.kind.directory()).join(&next))?;
     let newest = pool.versions_of(&vm.name)?.pop().map(|(_, newest)| newest.name);
     newest.map_or(Ok(()), |newest| relink(pool, &vm.name, &newest, lock))
 }
@@ -159,24 +179,31 @@ fn due(pool: &Pool, vm: &Vm, name: &VmName, lock: &Lock) -> Result<Option<String
         return Ok(None);
     }
     let made = next_version(pool, vm, name, lock)?;
-    if made.is_none() {
-        let newest = pool.versions_of(name)?.pop().map(|(_, newest)| newest.name);
-        mark_versions(pool, name, newest.as_ref(), lock)?;
-    }
     Ok(made.map(|made| format!("{made} is the newest version of {}", vm.name)))
 }
 
 /// Makes a version of a VM whose disks are not those of the newest one.
 fn next_version(pool: &Pool, vm: &Vm, name: &VmName, lock: &Lock) -> Result<Option<VmName>> {
-    let number = match pool.versions_of(name)?.last() {
+    let mut number = match pool.versions_of(name)?.last() {
         Some((_, newest)) if current(pool, newest)? == current(pool, vm)? => return Ok(None),
         Some((number, _)) => number + 1,
         None => 1,
     };
+    // Another VM, or what is not ours, may have the name of a version.
+    while !is_free(pool, &vm.record, &name.version(number)?, lock)? {
+        number += 1;
+    }
     let made = make(pool, vm, name, number, lock)?;
     relink(pool, &vm.name, &made, lock)?;
     mark_versions(pool, name, Some(&made), lock)?;
     Ok(Some(made))
+}
+
+fn is_free(pool: &Pool, record: &Record, name: &VmName, lock: &Lock) -> Result<bool> {
+    match free(pool, name, &Path::new(record.kind.directory()).join(name), lock) {
+        Err(Error::Refused(refusal)) if refusal.kind == RefusalKind::Exists => Ok(false),
+        free => free.map(|()| true),
+    }
 }
 
 /// Makes a version.
@@ -283,8 +310,8 @@ fn rename(pool: &Pool, vm: &Vm, target: &Path) -> Result<()> {
     step::apply(&steps, pool.store(), &mut Unseen)
 }
 
-/// Refuses a VM that cannot become versioned.
-fn check(pool: &Pool, vm: &Vm) -> Result<()> {
+/// Refuses a VM that cannot become versioned. Its lock is taken.
+pub(super) fn check(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
     let name = &vm.name;
     let refuse = |text: String| Err(Refusal::new(RefusalKind::Rule, text).into());
     let flags = &vm.record.flags;
@@ -306,6 +333,13 @@ fn check(pool: &Pool, vm: &Vm) -> Result<()> {
     if let Some(volume) = has_uncommitted(pool, vm)? {
         return Err(uncommitted(&volume).into());
     }
+    if let Some(of) = name.of_next() {
+        return refuse(format!(
+            "{name} cannot be versioned: it has the name of what is worked on of a versioned {of}"
+        ));
+    }
+    let next = name.next()?;
+    free(pool, &next, &Path::new(vm.record.kind.directory()).join(&next), lock)?;
     let references = Lineage::look(pool)?.references(vm);
     let running: Vec<_> = references
         .into_iter()

@@ -1,6 +1,6 @@
 //! VMs that go as soon as nothing refers to them.
 
-use super::{Allow, Guard, Vm, lineage::Lineage, remove::take_away, rewrite};
+use super::{Allow, Guard, Kind, Vm, lineage::Lineage, remove::take_away, rewrite};
 use crate::{
     error::{Error, Result},
     pool::{Pool, store::Lock},
@@ -40,6 +40,10 @@ fn is_going(vm: &Vm) -> bool {
 }
 
 fn remove(pool: &Pool, vm: &Vm, lineage: &Lineage, lock: &Lock) -> Result<Vec<String>> {
+    // What cannot be read may boot from it.
+    if vm.record.kind == Kind::Template {
+        lineage.is_known(&vm.name)?;
+    }
     let guard = Guard::take(pool, &vm.name, "remove", Allow::Stopped)?;
     // Nobody misses what a one-off has left.
     let is_said = vm.record.flags.instance.is_none();

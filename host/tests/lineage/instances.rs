@@ -94,3 +94,27 @@ fn by_the_name_of_versions_it_is_the_newest() {
     assert!(pool.vm(&name("debian-v2")).is_err());
     is_whole(&pool);
 }
+
+#[test]
+fn nothing_is_started_of_a_start_that_is_to_go() {
+    let (_, pool) = usual();
+    vm::set(&pool, &name("work"), &[("immutable", "yes")]).unwrap();
+    let kept = started(&pool, "work", Instance::Kept);
+    vm::remove(&pool, &name("work-inst1")).unwrap();
+    vm::instance(&pool, &name("work-inst1"), Instance::Disposable).unwrap_err();
+    // But of one that goes when it stops, which nobody has asked for.
+    let one = started(&pool, "work", Instance::Disposable);
+    let of_it = started(&pool, "work-disp1", Instance::Disposable);
+    assert_eq!(of_it.vm().record.base, Some(name("work-disp1")));
+    for guard in [kept, one] {
+        vm::release(&pool, &guard, Ending::Discard).unwrap();
+        drop(guard);
+        vm::follow_up(&pool).unwrap();
+    }
+    assert!(pool.vm(&name("work-inst1")).is_err());
+    assert!(pool.vm(&name("work-disp1")).is_ok(), "a start of it runs");
+    drop(of_it);
+    vm::follow_up(&pool).unwrap();
+    assert_eq!(pool.vms().unwrap().vms.len(), 2);
+    is_whole(&pool);
+}

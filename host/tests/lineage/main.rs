@@ -7,6 +7,7 @@ mod cuts;
 mod instances;
 mod model;
 mod orders;
+mod places;
 #[path = "../pools/mod.rs"]
 mod pools;
 

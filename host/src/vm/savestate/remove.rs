@@ -8,7 +8,7 @@ use crate::{
         step::{self, Step},
         store::{Lock, Unseen},
     },
-    vm::{Vm, aside, sweep},
+    vm::{aside, sweep},
 };
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -24,12 +24,12 @@ pub fn remove(pool: &Pool, savestate: &Savestate) -> Result<Vec<PathBuf>> {
     take_away(pool, savestate, &lock)
 }
 
-/// Removes all savestates of a VM.
+/// Removes all savestates of a VM, by its UUID.
 ///
 /// # Errors
 /// As for [`remove`].
-pub fn remove_all(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
-    remove_those(pool, lock, |found| found.of == vm.record.uuid)
+pub fn remove_all(pool: &Pool, vm: Uuid, lock: &Lock) -> Result<()> {
+    remove_those(pool, lock, |found| found.of == vm)
 }
 
 /// Removes the hot savestates of a VM that are older than `newest`.

@@ -56,39 +56,58 @@ pub fn set<S: AsRef<str>>(pool: &Pool, name: &VmName, settings: &[(S, S)]) -> Re
         settings.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
     let lock = pool.lock()?;
     let mut said = Vec::new();
-    let before = versioning::itself(pool, name)?;
-    let of_disks = settings.iter().map(|(key, _)| key).find(|key| is_of_disks(key));
-    let guard = match of_disks {
-        Some(key) => Some(Guard::take(pool, name, &format!("set {key}"), Allow::Stopped)?),
+    let found = versioning::itself(pool, name)?;
+    let of_stopped = settings.iter().find(|(key, value)| is_of_stopped(&found, key, value));
+    let guard = match of_stopped {
+        Some((key, _)) => Some(Guard::take(pool, name, &format!("set {key}"), Allow::Stopped)?),
         None => None,
     };
     said.extend(guard.iter().flat_map(|guard| guard.said().to_vec()));
+    // What was settled may have changed its record.
+    let before = versioning::itself(pool, name)?;
     let mut vm = before.clone();
     for (key, value) in &settings {
         change(&mut vm, key, value)?;
     }
     place::check(pool, &before, &vm, &Lineage::look(pool)?)?;
-    if let (true, Some(template)) = (guard.is_some(), &vm.record.template) {
-        is_template(pool, template)?;
+    match &vm.record.template {
+        Some(template) if before.record.template != vm.record.template => {
+            new_template(pool, template)?;
+        }
+        Some(template) if guard.is_some() => drop(is_template(pool, template)?),
+        _ => {}
     }
-    drop(guard);
-    // Whether it is versioned is more than a setting: it has another name then.
-    let versioned = std::mem::replace(&mut vm.record.versioned, before.record.versioned);
+    let begins = before.record.versioned.is_none() && vm.record.versioned.is_some();
+    let ends = before.record.versioned.is_some() && vm.record.versioned.is_none();
+    if begins {
+        versioning::check(pool, &vm, &lock)?;
+    }
+    if ends {
+        versioning::check_end(pool, &vm)?;
+        // It has its old name before it is none any more.
+        vm.record.versioned = before.record.versioned;
+    }
     if vm != before {
         rewrite(pool, &vm, &lock)?;
     }
-    said.extend(match (before.record.versioned, versioned) {
-        (old, new) if old == new => Vec::new(),
-        (_, Some(how)) => versioning::set(pool, name, how, &lock)?,
-        (_, None) => versioning::end(pool, name, &lock)?,
-    });
+    drop(guard);
+    if begins {
+        said.extend(versioning::begin(pool, name, &lock)?);
+    }
+    if ends {
+        said.extend(versioning::end(pool, name, &lock)?);
+    }
     said.extend(sweep::tidy(pool, &lock)?);
     Ok(said)
 }
 
-/// Returns whether a setting is one of what disks a VM has, which no engine may have opened.
-fn is_of_disks(key: &str) -> bool {
-    matches!(key, "root-cow" | "template" | "immutable")
+/// Returns whether a setting is one that no engine may look at meanwhile: of what disks a VM has, and of its name.
+fn is_of_stopped(vm: &Vm, key: &str, value: &str) -> bool {
+    match key {
+        "root-cow" | "template" | "immutable" => true,
+        "versioned" => (value == "no") == vm.record.versioned.is_some(),
+        _ => false,
+    }
 }
 
 /// Returns the template of that name.
@@ -101,6 +120,18 @@ pub(super) fn is_template(pool: &Pool, name: &VmName) -> Result<Vm> {
             .into());
     }
     Ok(vm)
+}
+
+/// Returns the template of that name, from which something new may boot.
+pub(super) fn new_template(pool: &Pool, name: &VmName) -> Result<Vm> {
+    let template = is_template(pool, name)?;
+    if !template.record.flags.volatile {
+        return Ok(template);
+    }
+    let text = format!("{} is to be removed; wanted a template that stays", template.name);
+    Err(Refusal::new(RefusalKind::Rule, text)
+        .hint(format!("'ebbtide vm set {} volatile=no' keeps it", template.name))
+        .into())
 }
 
 /// Changes a record.

@@ -1,1 +1,0 @@
-//! Random verbs against a model.

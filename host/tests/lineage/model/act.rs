@@ -1,0 +1,137 @@
+//! The verbs, chosen so that most of them mean something.
+
+use super::rules::Model;
+use ebbtide::{pool::driver::Ending, vm::Instance};
+
+/// What a case says of one verb: which, and what of.
+pub(crate) type Raw = (u8, u8, u8, u8, u8);
+
+/// A verb.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Act {
+    Template(String),
+    AppVm {
+        name: String,
+        template: String,
+        own_root: bool,
+        private: bool,
+    },
+    /// Its engine is one of others, or one that has the lock.
+    Start {
+        name: String,
+        locked: bool,
+    },
+    Write {
+        name: String,
+        disk: &'static str,
+        byte: u8,
+    },
+    Stop(String, Ending),
+    /// The engine that has the lock ends without a word.
+    CutOff(String),
+    Commit(String),
+    Discard(String),
+    Instance(String, Instance),
+    Clone(String, String),
+    Replace(String, String),
+    Remove(String),
+    Set(String, Vec<(&'static str, String)>),
+    Version(String),
+    Snapshot(String),
+    Revert(u32),
+    CloneSnapshot(u32, String),
+    RemoveSnapshot(u32),
+}
+
+impl Act {
+    /// Returns whether a cut of it leaves the old or the new: those that change several disks of a run leave some of each.
+    pub(crate) fn is_whole(&self) -> bool {
+        !matches!(
+            self,
+            Self::Start { .. }
+                | Self::Write { .. }
+                | Self::Stop(..)
+                | Self::CutOff(_)
+                | Self::Commit(_)
+                | Self::Discard(_)
+                | Self::Instance(..)
+                | Self::Snapshot(_)
+        )
+    }
+}
+
+/// New names: also those that versions and starts of `a` would have.
+const NEW: [&str; 9] = ["c", "d", "e", "f", "a", "a-next", "a-v2", "a-inst1", "b-v1"];
+
+/// Returns the verb that a case means here.
+pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
+    let names = model.names_and_aliases();
+    let old = |which: u8| names.get(usize::from(which) % names.len().max(1)).cloned();
+    let one_of = |which: u8| old(which).unwrap_or_else(|| "a".into());
+    let new = |which: u8| match which % 16 {
+        15 => one_of(which / 16),
+        which => NEW[usize::from(which) % NEW.len()].to_owned(),
+    };
+    let running = |which: u8| {
+        let all: Vec<_> = names.iter().filter(|name| model.is_running(name)).collect();
+        all.get(usize::from(which) % all.len().max(1))
+            .map_or_else(|| one_of(which), |name| (*name).clone())
+    };
+    let snapshot = |which: u8| {
+        let all: Vec<u32> = model.snapshots.keys().copied().collect();
+        all.get(usize::from(which) % all.len().max(1)).copied()
+    };
+    match (kind % 40, snapshot(two)) {
+        (0, _) => Act::Template(new(one)),
+        (1..=3, _) => Act::AppVm {
+            name: new(one),
+            template: one_of(two),
+            own_root: three % 3 == 0,
+            private: three % 4 > 0,
+        },
+        (4..=7, _) => Act::Start { name: one_of(one), locked: three % 8 == 0 },
+        (8..=11, _) => Act::Write {
+            name: running(one),
+            disk: if two % 2 == 0 { "root" } else { "private" },
+            byte: byte.max(1),
+        },
+        (12..=15, _) => match three % 5 {
+            0 => Act::Stop(running(one), Ending::Keep),
+            1 => Act::Stop(running(one), Ending::Discard),
+            _ => Act::Stop(running(one), Ending::Commit),
+        },
+        (16, _) if three % 2 == 0 => Act::CutOff(running(one)),
+        (16, _) if byte % 2 == 0 => Act::Discard(one_of(one)),
+        (16, _) => Act::Commit(one_of(one)),
+        (17, _) => Act::Instance(one_of(one), Instance::Kept),
+        (18, _) => Act::Instance(one_of(one), Instance::Disposable),
+        (19..=20, _) => Act::Clone(one_of(one), new(two)),
+        (21..=22, _) => Act::Replace(one_of(one), new(two)),
+        (23..=24, _) => Act::Remove(one_of(one)),
+        (25, _) => Act::Version(one_of(one)),
+        (26..=33, _) => {
+            let first = setting(two, one_of(byte));
+            let second = (three % 3 == 0).then(|| setting(three / 3, one_of(byte)));
+            Act::Set(one_of(one), std::iter::once(first).chain(second).collect())
+        }
+        (34..=35, _) | (_, None) => Act::Snapshot(one_of(one)),
+        (36, Some(id)) => Act::CloneSnapshot(id, new(one)),
+        (37, Some(id)) => Act::RemoveSnapshot(id),
+        (_, Some(id)) => Act::Revert(id),
+    }
+}
+
+fn setting(which: u8, other: String) -> (&'static str, String) {
+    let yes = if which & 1 == 0 { "yes" } else { "no" };
+    match which / 2 % 9 {
+        0 => ("immutable", yes.into()),
+        1 => ("volatile", yes.into()),
+        2 => ("internal", yes.into()),
+        3 => ("history", yes.into()),
+        4 => ("base", if which & 1 == 0 { other } else { String::new() }),
+        5 => ("template", other),
+        6 => ("versioned", "manual".into()),
+        7 if which & 1 == 0 => ("versioned", "no".into()),
+        _ => ("versioned", "auto".into()),
+    }
+}

@@ -1,0 +1,342 @@
+//! The rules of a VM's place among others: names, references, clones, versions, settings.
+
+use super::rules::{Machine, Model};
+use ebbtide::vm::Instance;
+use std::collections::BTreeMap;
+
+impl Model {
+    /// Returns the names of VMs, and those that mean the newest version of one.
+    pub(crate) fn names_and_aliases(&self) -> Vec<String> {
+        let mut names = self.names();
+        let working = self.vms.iter().filter(|(_, vm)| vm.versioned.is_some());
+        let aliases: Vec<_> =
+            working.filter_map(|(name, _)| Some(name.strip_suffix("-next")?.to_owned())).collect();
+        names.extend(aliases);
+        names
+    }
+
+    pub(crate) fn is_running(&self, name: &str) -> bool {
+        self.vms.get(name).is_some_and(|vm| vm.runs)
+    }
+
+    /// Returns the VM that a name means.
+    pub(crate) fn resolve(&self, name: &str) -> Option<String> {
+        if self.vms.contains_key(name) {
+            return Some(name.into());
+        }
+        self.vms.get(&format!("{name}-next"))?.versioned?;
+        self.versions(name).pop().map(|(_, newest)| newest)
+    }
+
+    /// Returns the versions with a name in common, the oldest first.
+    fn versions(&self, of: &str) -> Vec<(u64, String)> {
+        let its = self.vms.iter().filter(|(_, vm)| vm.version_of.as_deref() == Some(of));
+        let number = |name: &String| name.strip_prefix(of)?.strip_prefix("-v")?.parse().ok();
+        let mut found: Vec<_> =
+            its.filter_map(|(name, _)| Some((number(name)?, name.clone()))).collect();
+        found.sort();
+        found
+    }
+
+    /// Refuses a name that a VM has, or that means a version.
+    pub(crate) fn is_free(&self, name: &str) -> Option<()> {
+        let working = self.vms.get(&format!("{name}-next"));
+        let is_alias = working.is_some_and(|vm| vm.versioned.is_some());
+        (!self.vms.contains_key(name) && !is_alias).then_some(())
+    }
+
+    pub(crate) fn is_template(&self, name: &str) -> bool {
+        self.resolve(name).is_some_and(|name| self.vms[&name].template.is_none())
+    }
+
+    /// Refuses what nothing new may boot from: no template, or one that is to go.
+    pub(crate) fn good_template(&self, name: &str) -> Option<()> {
+        let found = &self.vms[&self.resolve(name)?];
+        (found.template.is_none() && !found.volatile).then_some(())
+    }
+
+    /// Returns whether something refers to a VM: it runs, is booted from, or a start of it runs.
+    fn is_referred_to(&self, name: &str) -> bool {
+        let boots_from = |template: &String| {
+            if self.vms.contains_key(template) {
+                return template == name;
+            }
+            let is_working =
+                *name == format!("{template}-next") && self.vms[name].versioned.is_some();
+            is_working || self.versions(template).last().is_some_and(|(_, newest)| newest == name)
+        };
+        self.is_running(name)
+            || self.vms.values().any(|vm| vm.template.as_ref().is_some_and(boots_from))
+            || self.has_running_start(name)
+    }
+
+    fn has_running_start(&self, name: &str) -> bool {
+        let is_start = |vm: &Machine| vm.instance.is_some() && vm.base.as_deref() == Some(name);
+        self.vms.values().any(|vm| is_start(vm) && vm.runs)
+    }
+
+    /// Returns a linked clone: it has the versions, and nothing of the place among others.
+    fn linked(&mut self, from: &str) -> Machine {
+        let from_vm = self.vms[from].clone();
+        Machine {
+            uuid: self.new_id(),
+            base: Some(from.into()),
+            template: from_vm.template,
+            own_root: from_vm.own_root,
+            disks: from_vm.disks,
+            dirty: BTreeMap::new(),
+            runs: false,
+            locked: false,
+            sees: None,
+            parent: None,
+            immutable: false,
+            volatile: false,
+            internal: false,
+            instance: None,
+            version_of: None,
+            versioned: None,
+        }
+    }
+
+    /// Makes a linked clone, and returns what it is one of.
+    pub(crate) fn clone_vm(&mut self, from: &str, to: &str) -> Option<String> {
+        let from = self.resolve(from)?;
+        self.is_free(to)?;
+        let new = self.linked(&from);
+        self.vms.insert(to.into(), new);
+        Some(from)
+    }
+
+    pub(crate) fn replace(&mut self, from: &str, to: &str) -> Option<()> {
+        let from = self.clone_vm(from, to)?;
+        let boots = |vm: &Machine| vm.template.as_ref() == Some(&from);
+        if self.vms.values().any(|vm| boots(vm) && vm.runs) {
+            return None;
+        }
+        self.relink(&from, to, |name| name != to);
+        let others = self.vms.values_mut().filter(|vm| vm.template.as_ref() == Some(&from));
+        others.for_each(|vm| vm.template = Some(to.into()));
+        Some(())
+    }
+
+    /// Links clones of a VM to another one.
+    fn relink(&mut self, from: &str, to: &str, which: impl Fn(&String) -> bool) {
+        for (_, vm) in self.vms.iter_mut().filter(|(name, _)| which(name)) {
+            if vm.base.as_deref() == Some(from) {
+                vm.base = Some(to.into());
+            }
+        }
+    }
+
+    /// Makes the clone that a start makes, and returns its name.
+    pub(crate) fn instance(&mut self, name: &str, what: Instance) -> Option<String> {
+        let from = self.resolve(name)?;
+        let is_going =
+            self.vms[&from].volatile && self.vms[&from].instance != Some(Instance::Disposable);
+        if is_going || what == Instance::Kept && !self.vms[&from].immutable {
+            return None;
+        }
+        let kind = if what == Instance::Kept { "inst" } else { "disp" };
+        let free = (1..).map(|number| format!("{name}-{kind}{number}"));
+        let free = free.into_iter().find(|free| !self.vms.contains_key(free))?;
+        let mut new = self.linked(&from);
+        new.instance = Some(what);
+        new.volatile = what != Instance::Kept;
+        self.vms.insert(free.clone(), new);
+        Some(free)
+    }
+
+    /// Removes a VM, or marks it to go.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<()> {
+        self.vms.get_mut(name)?.volatile = true;
+        // At once, before anything else is looked at.
+        self.go();
+        Some(())
+    }
+
+    /// Removes what is to go and is not referred to.
+    fn go(&mut self) {
+        let is_free =
+            |model: &Self, name: &String| model.vms[name].volatile && !model.is_referred_to(name);
+        while let Some(name) = self.names().into_iter().find(|name| is_free(self, name)) {
+            let Some(gone) = self.vms.remove(&name) else { return };
+            for vm in self.vms.values_mut().filter(|vm| vm.base.as_ref() == Some(&name)) {
+                vm.base.clone_from(&gone.base);
+            }
+            if let (Some(_), Some(of)) = (gone.versioned, name.strip_suffix("-next")) {
+                for (_, version) in self.versions(of) {
+                    self.vms.entry(version).and_modify(|vm| vm.volatile = true);
+                }
+            }
+        }
+    }
+
+    /// Does what comes by itself after each verb: versions that are due, and the end of what nobody refers to.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let before = self.clone();
+            for name in self.names() {
+                self.settle_versions(&name);
+            }
+            self.go();
+            if *self == before {
+                return;
+            }
+        }
+    }
+
+    fn settle_versions(&mut self, name: &str) {
+        let vm = self.vms[name].clone();
+        if let Some((is_manual, _)) = vm.versioned {
+            let has_none = self.versions(name.trim_end_matches("-next")).is_empty();
+            if !vm.runs && vm.dirty.is_empty() && (has_none || !is_manual) {
+                self.make_version(name);
+            }
+            self.mark_old(name);
+        } else if let Some(of) = vm.version_of
+            && self.vms.get(&format!("{of}-next")).is_none_or(|vm| vm.versioned.is_none())
+        {
+            self.vms.entry(name.into()).and_modify(|vm| vm.volatile = true);
+        }
+    }
+
+    /// Makes a version of a working VM whose disks are not those of the newest one.
+    pub(crate) fn make_version(&mut self, next: &str) {
+        let of = next.trim_end_matches("-next").to_owned();
+        let newest = self.versions(&of).pop();
+        if newest.as_ref().is_some_and(|(_, newest)| self.vms[newest].disks == self.vms[next].disks)
+        {
+            return;
+        }
+        // Names that others have are passed over.
+        let first = newest.map_or(1, |(number, _)| number + 1);
+        let names = (first..).map(|number| format!("{of}-v{number}"));
+        let Some(made) = names.into_iter().find(|name| self.is_free(name).is_some()) else {
+            return;
+        };
+        let mut version = self.linked(next);
+        version.immutable = true;
+        version.version_of = Some(of);
+        self.vms.insert(made.clone(), version);
+        self.relink(next, &made, |name| *name != made);
+        self.mark_old(next);
+    }
+
+    fn mark_old(&mut self, next: &str) {
+        let has_history = self.vms[next].versioned.is_some_and(|(_, history)| history);
+        let mut versions = self.versions(next.trim_end_matches("-next"));
+        versions.pop();
+        for (_, old) in versions {
+            self.vms.entry(old).and_modify(|vm| {
+                vm.internal = true;
+                vm.volatile |= !has_history;
+            });
+        }
+    }
+
+    /// Returns whether a VM comes from another one.
+    fn comes_from(&self, name: &str, ancestor: &str) -> bool {
+        let mut at = Some(name.to_owned());
+        while let Some(name) = at {
+            if name == ancestor {
+                return true;
+            }
+            at = self.vms.get(&name).and_then(|vm| vm.base.clone());
+        }
+        false
+    }
+}
+
+/// Changes settings, all or none.
+pub(crate) fn set(model: &mut Model, name: &str, settings: &[(&str, String)]) -> Option<()> {
+    let before = model.vms.get(name)?.clone();
+    let mut after = before.clone();
+    let mut is_of_stopped = false;
+    for (key, value) in settings {
+        let yes = value == "yes";
+        match *key {
+            "immutable" => (after.immutable, is_of_stopped) = (yes, true),
+            "volatile" => after.volatile = yes,
+            "internal" => after.internal = yes,
+            "history" => after.versioned.as_mut()?.1 = yes,
+            "base" => after.base = (!value.is_empty()).then(|| value.clone()),
+            "template" => {
+                is_of_stopped = true;
+                if after.own_root {
+                    return None;
+                }
+                after.template = Some(after.template.and(Some(value.clone()))?);
+            }
+            _ if value == "no" => after.versioned = None,
+            _ => {
+                after.versioned =
+                    Some((value == "manual", after.versioned.is_some_and(|how| how.1)))
+            }
+        }
+    }
+    is_of_stopped |= before.versioned.is_some() != after.versioned.is_some();
+    if before.runs && is_of_stopped {
+        return None;
+    }
+    let base = after.base.clone().filter(|_| after.base != before.base);
+    if let Some(base) = base {
+        let its = model.vms.get(&base)?;
+        if its.template.is_some() != before.template.is_some() || model.comes_from(&base, name) {
+            return None;
+        }
+    }
+    if let Some(template) = after.template.clone().filter(|_| after.template != before.template) {
+        model.good_template(&template)?;
+        if before.immutable && after.immutable {
+            return None;
+        }
+    }
+    let became = after.immutable && !before.immutable;
+    let ended = before.immutable && !after.immutable;
+    let is_bound = before.version_of.is_some() || model.has_running_start(name);
+    if became && (before.versioned.is_some() || !before.dirty.is_empty()) || ended && is_bound {
+        return None;
+    }
+    place(model, name, &before, after)
+}
+
+/// Gives a VM its settings, and the name that they mean.
+fn place(model: &mut Model, name: &str, before: &Machine, after: Machine) -> Option<()> {
+    let new = match (before.versioned, after.versioned) {
+        (None, Some(_)) => {
+            let is_other = after.version_of.is_some() || after.immutable;
+            let is_other = is_other || after.volatile || after.instance.is_some();
+            let next = format!("{name}-next");
+            if is_other
+                || !after.dirty.is_empty()
+                || model.has_running_start(name)
+                || name.ends_with("-next")
+                || model.is_free(&next).is_none()
+            {
+                return None;
+            }
+            next
+        }
+        (Some(_), None) => {
+            let old = name.trim_end_matches("-next").to_owned();
+            let boots = |vm: &Machine| vm.template.as_deref() == Some(name);
+            if model.vms.values().any(|vm| boots(vm) && vm.runs) {
+                return None;
+            }
+            // Who boots from the working VM itself goes with it to its old name.
+            let others = model.vms.values_mut().filter(|vm| vm.template.as_deref() == Some(name));
+            others.for_each(|vm| vm.template = Some(old.clone()));
+            old
+        }
+        _ => name.into(),
+    };
+    model.vms.remove(name);
+    if new != *name {
+        if model.vms.contains_key(&new) {
+            return None;
+        }
+        model.relink(name, &new, |_| true);
+    }
+    model.vms.insert(new, after);
+    Some(())
+}
