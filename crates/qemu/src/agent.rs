@@ -129,6 +129,10 @@ impl Agent {
     /// Returns the next line that is not empty.
     fn line(&mut self, command: &str, deadline: Deadline) -> Result<Vec<u8>> {
         loop {
+            // Also where there is always something to be heard.
+            let Some(left) = deadline.left() else {
+                return Err(silent(&format!("the agent does not answer {command}")));
+            };
             if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.heard.drain(..=end).collect();
                 if !line.trim_ascii().is_empty() {
@@ -139,9 +143,6 @@ impl Agent {
             if self.heard.len() > LONGEST {
                 self.heard.clear();
             }
-            let Some(left) = deadline.left() else {
-                return Err(silent(&format!("the agent does not answer {command}")));
-            };
             let mut bytes = [0; 4096];
             let limited = self.stream.set_read_timeout(Some(left));
             match limited.and_then(|()| self.stream.read(&mut bytes)) {
@@ -227,6 +228,19 @@ mod tests {
         let (mut agent, _play) = played(b"", "{\"error\": {\"desc\": \"not here\"}}");
         let error = agent.freeze(soon()).unwrap_err();
         assert!(error.to_string().contains("guest-fsfreeze-freeze: not here"), "{error}");
+    }
+
+    #[test]
+    fn an_agent_that_never_ends_is_not_listened_to_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("agent");
+        let listener = UnixListener::bind(&socket).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"{\"return\": 1}\n").is_ok() {}
+        });
+        let mut agent = Agent::connect(&socket).unwrap();
+        assert!(agent.wait(Deadline::exactly(Duration::from_millis(100))).is_err());
     }
 
     #[test]
