@@ -4,7 +4,7 @@ use super::shown;
 use crate::cli::{Context, context::take, out, progress::Bar};
 use ebbtide::{
     Refusal, Result, VmName,
-    engine::qemu::ENGINE,
+    engine::qemu::{self, ENGINE},
     error::RefusalKind,
     pool::Pool,
     vm::{Allow, Status, find_snapshot, snapshot, status},
@@ -14,7 +14,8 @@ use uuid::Uuid;
 /// Take a snapshot of a VM: all disks that it keeps, of one instant, and its settings
 ///
 /// Nothing is copied, whatever the size of the disks. Prints the UUID of the snapshot. What was written and is in no
-/// version is in the snapshot, and stays uncommitted. A snapshot needs nothing of the VM: it outlives it.
+/// version is in the snapshot, and stays uncommitted. A VM that runs stands still for the moment; where its guest has an
+/// agent, the agent freezes the file systems for it. A snapshot needs nothing of the VM: it outlives it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template
@@ -30,7 +31,10 @@ pub(crate) struct Options {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let uuid = match status(&pool, &pool.vm(&options.name)?)? {
-        Status::Running(run) if run.engine == ENGINE => of_running(options)?,
+        // It is its supervisor who can make the machine stand still.
+        Status::Running(run) if run.engine == ENGINE => {
+            qemu::snapshot(&run, options.label.as_deref(), options.memory)?
+        }
         Status::Stopped | Status::CutOff(_) if options.memory => {
             return Err(no_memory(&options.name).into());
         }
@@ -42,15 +46,6 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     }
     let snapshot = find_snapshot(&pool, &uuid.to_string())?;
     out::json(&shown::Family::of(&pool, std::slice::from_ref(&snapshot))?.snapshot(&snapshot))
-}
-
-/// Has the supervisor of a VM take the snapshot: it is who can make the machine stand still.
-fn of_running(options: &Options) -> Result<Uuid> {
-    let name = &options.name;
-    let text = format!("{name} runs, and snapshots are of VMs that do not");
-    Err(Refusal::new(RefusalKind::Unable, text)
-        .hint(format!("run 'ebbtide stop {name}' first"))
-        .into())
 }
 
 fn of_stopped(pool: &Pool, options: &Options) -> Result<Uuid> {

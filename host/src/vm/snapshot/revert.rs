@@ -52,7 +52,6 @@ pub fn vm_of(pool: &Pool, snapshot: &Snapshot) -> Result<Vm> {
 pub fn revert_vm(pool: &Pool, snapshot: &Snapshot) -> Result<RevertedVm> {
     let name = vm_of(pool, snapshot)?.name;
     let guard = Guard::take(pool, &name, "revert", Allow::Stopped)?;
-    guard.vm().changeable()?;
     for volume in guard.vm().volumes(pool)? {
         pool.driver().wait(&volume)?;
     }
