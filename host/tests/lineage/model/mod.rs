@@ -16,7 +16,7 @@ use world::World;
 /// One case: verbs, each with where it is cut in a copy of the pool.
 fn cases() -> impl Strategy<Value = Vec<(Raw, u64)>> {
     let raw = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>());
-    proptest::collection::vec((raw, 0..160u64), 1..60)
+    proptest::collection::vec((raw, 0..160u64), 1..50)
 }
 
 fn run_all(case: &[(Raw, u64)]) {
