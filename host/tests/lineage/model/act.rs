@@ -44,7 +44,8 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    /// Returns whether a cut of it leaves the old or the new: those that change several disks of a run leave some of each.
+    /// Returns whether a cut of it leaves the old or the new. Of a run and of a snapshot it may leave some disks, or links,
+    /// of each, and what comes next goes on.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(
             self,
@@ -56,6 +57,7 @@ impl Act {
                 | Self::Discard(_)
                 | Self::Instance(..)
                 | Self::Snapshot(_)
+                | Self::RemoveSnapshot(_)
         )
     }
 }
@@ -86,11 +88,20 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         let all: Vec<u32> = model.snapshots.keys().copied().collect();
         all.get(usize::from(which) % all.len().max(1)).copied()
     };
+    let bootable =
+        |which: u8| among(which, &|name| model.is_template(name)).unwrap_or_else(|| one_of(which));
+    let needed = |which: u8| {
+        let needed =
+            among(which, &|name| model.vms.contains_key(name) && model.is_referred_to(name));
+        needed.filter(|_| three % 2 == 0).unwrap_or_else(|| one_of(which))
+    };
+    // Many VMs show nothing that few do not, and take long.
+    let kind = if names.len() > 8 && matches!(kind % 40, 0..=3 | 17..=22 | 36) { 23 } else { kind };
     match (kind % 40, snapshot(two), running(one)) {
         (0, ..) => Act::Template(new(one)),
         (1..=3, ..) => Act::AppVm {
             name: new(one),
-            template: one_of(two),
+            template: if byte % 8 == 0 { one_of(two) } else { bootable(two) },
             own_root: three % 3 == 0,
             private: three % 4 > 0,
         },
@@ -114,8 +125,8 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         (17, ..) => Act::Instance(one_of(one), Instance::Kept),
         (18, ..) => Act::Instance(one_of(one), Instance::Disposable),
         (19..=20, ..) => Act::Clone(one_of(one), new(two)),
-        (21..=22, ..) => Act::Replace(one_of(one), new(two)),
-        (23..=24, ..) => Act::Remove(one_of(one)),
+        (21..=22, ..) => Act::Replace(needed(one), new(two)),
+        (23..=24, ..) => Act::Remove(needed(one)),
         (25..=33, ..) => {
             let first = setting(two, one_of(byte));
             let second = (three % 3 == 0).then(|| setting(three / 3, one_of(byte)));

@@ -46,6 +46,7 @@ fn step(world: &mut World, model: &mut Model, act: &Act, cut: Option<u64>) {
     world.follow_up();
     let compared = world.compare(model);
     assert_eq!(compared, Ok(()), "after {:?}", world.done);
+    world.is_whole();
 }
 
 /// Stops and removes everything; nothing but the snapshots is left then.
@@ -71,7 +72,7 @@ fn end(world: &mut World, model: &mut Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn verbs_in_any_order_do_what_the_rules_say(case in cases()) {

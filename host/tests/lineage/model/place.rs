@@ -56,7 +56,7 @@ impl Model {
     }
 
     /// Returns whether something refers to a VM: it runs, is booted from, or a start of it runs.
-    fn is_referred_to(&self, name: &str) -> bool {
+    pub(crate) fn is_referred_to(&self, name: &str) -> bool {
         let boots_from = |template: &String| {
             if self.vms.contains_key(template) {
                 return template == name;
