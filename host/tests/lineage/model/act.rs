@@ -82,7 +82,7 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
     let working = |which: u8| {
         let working =
             among(which, &|name| model.vms.get(name).is_some_and(|vm| vm.versioned.is_some()));
-        working.filter(|_| which % 4 > 0).unwrap_or_else(|| one_of(which))
+        working.filter(|_| !which.is_multiple_of(4)).unwrap_or_else(|| one_of(which))
     };
     let snapshot = |which: u8| {
         let all: Vec<u32> = model.snapshots.keys().copied().collect();

@@ -6,6 +6,7 @@
 mod act;
 mod place;
 mod rules;
+mod settings;
 mod world;
 
 use act::{Act, Raw};
@@ -72,7 +73,7 @@ fn end(world: &mut World, model: &mut Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn verbs_in_any_order_do_what_the_rules_say(case in cases()) {
