@@ -60,7 +60,7 @@ pub(super) fn end(pool: &Pool, name: &VmName, lock: &Lock) -> Result<Vec<String>
     for sentence in copy::follow(pool, lock)? {
         log::info!("{sentence}");
     }
-    mark_versions(pool, &old, None, lock)?;
+    mark_all(pool, &old, lock)?;
     let mut said =
         vec![format!("{old} is no name of versions any more, but the VM that was {name}")];
     said.extend(volatile::sweep(pool, lock)?);
@@ -257,13 +257,18 @@ fn mark_versions(pool: &Pool, name: &VmName, newest: Option<&VmName>, lock: &Loc
     Ok(())
 }
 
-/// Marks the versions of a working VM that is about to be removed.
+/// Marks the versions of a working VM that is gone.
 pub(super) fn give_up(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
-    let Some(name) = vm.record.versioned.and_then(|_| vm.name.of_next()) else { return Ok(()) };
-    for (_, version) in pool.versions_of(&name)? {
-        volatile::mark(pool, &version, lock)?;
+    match vm.record.versioned.and_then(|_| vm.name.of_next()) {
+        Some(name) => mark_all(pool, &name, lock),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Marks all versions to go. Those that something refers to stay in lists until then.
+fn mark_all(pool: &Pool, name: &VmName, lock: &Lock) -> Result<()> {
+    let versions = pool.versions_of(name)?;
+    versions.iter().try_for_each(|(_, version)| volatile::mark(pool, version, lock))
 }
 
 /// Returns which files the current versions of a VM's kept disks are.

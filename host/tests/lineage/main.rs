@@ -4,7 +4,11 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod cuts;
+mod dm;
 mod instances;
+mod kinds;
+#[path = "../mapped/mod.rs"]
+mod mapped;
 mod model;
 mod orders;
 mod places;

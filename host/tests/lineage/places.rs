@@ -244,3 +244,20 @@ fn a_replacement_that_was_cut_off_waits_for_what_was_started_since() {
     });
     assert!(waited > 0);
 }
+
+#[test]
+fn a_version_that_waits_to_go_is_seen_however_that_came() {
+    for settings in [Some([("versioned", "no")]), None] {
+        let (_, pool) = history();
+        let started = vm::instance(&pool, &name("debian"), Instance::Kept).unwrap();
+        match settings {
+            Some(settings) => drop(set(&pool, "debian-next", &settings).unwrap()),
+            None => drop(vm::remove(&pool, &name("debian-next")).unwrap()),
+        }
+        let flags = pool.vm(&name("debian-v3")).unwrap().record.flags;
+        assert_eq!((flags.volatile, flags.internal), (true, false));
+        drop(started);
+        vm::follow_up(&pool).unwrap();
+        assert!(pool.vm(&name("debian-v3")).is_err());
+    }
+}

@@ -44,7 +44,8 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    /// Returns whether a cut of it leaves the old or the new: those that change several disks of a run leave some of each.
+    /// Returns whether a cut of it leaves the old or the new. Of a run and of a snapshot it may leave some disks, or links,
+    /// of each, and what comes next goes on.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(
             self,
@@ -56,6 +57,7 @@ impl Act {
                 | Self::Discard(_)
                 | Self::Instance(..)
                 | Self::Snapshot(_)
+                | Self::RemoveSnapshot(_)
         )
     }
 }
@@ -72,52 +74,73 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         15 => one_of(which / 16),
         which => NEW[usize::from(which) % NEW.len()].to_owned(),
     };
-    let running = |which: u8| {
-        let all: Vec<_> = names.iter().filter(|name| model.is_running(name)).collect();
-        all.get(usize::from(which) % all.len().max(1))
-            .map_or_else(|| one_of(which), |name| (*name).clone())
+    let among = |which: u8, is_meant: &dyn Fn(&str) -> bool| {
+        let all: Vec<_> = names.iter().filter(|name| is_meant(name)).collect();
+        all.get(usize::from(which) % all.len().max(1)).map(|name| (*name).clone())
+    };
+    let running = |which: u8| among(which, &|name| model.is_running(name));
+    let working = |which: u8| {
+        let working =
+            among(which, &|name| model.vms.get(name).is_some_and(|vm| vm.versioned.is_some()));
+        working.filter(|_| !which.is_multiple_of(4)).unwrap_or_else(|| one_of(which))
     };
     let snapshot = |which: u8| {
         let all: Vec<u32> = model.snapshots.keys().copied().collect();
         all.get(usize::from(which) % all.len().max(1)).copied()
     };
-    match (kind % 40, snapshot(two)) {
-        (0, _) => Act::Template(new(one)),
-        (1..=3, _) => Act::AppVm {
+    let bootable =
+        |which: u8| among(which, &|name| model.is_template(name)).unwrap_or_else(|| one_of(which));
+    let needed = |which: u8| {
+        let needed =
+            among(which, &|name| model.vms.contains_key(name) && model.is_referred_to(name));
+        needed.filter(|_| three % 2 == 0).unwrap_or_else(|| one_of(which))
+    };
+    // Many VMs show nothing that few do not, and take long.
+    let kind = if names.len() > 8 && matches!(kind % 40, 0..=3 | 17..=22 | 36) { 23 } else { kind };
+    match (kind % 40, snapshot(two), running(one)) {
+        (0, ..) => Act::Template(new(one)),
+        (1..=3, ..) => Act::AppVm {
             name: new(one),
-            template: one_of(two),
+            template: if byte % 8 == 0 { one_of(two) } else { bootable(two) },
             own_root: three % 3 == 0,
             private: three % 4 > 0,
         },
-        (4..=7, _) => Act::Start { name: one_of(one), locked: three % 8 == 0 },
-        (8..=11, _) => Act::Write {
-            name: running(one),
-            disk: if two % 2 == 0 { "root" } else { "private" },
-            byte: byte.max(1),
+        // What cannot be without something that runs is a start.
+        (4..=7, ..) | (8..=14, _, None) => Act::Start { name: one_of(one), locked: three % 8 == 0 },
+        (8..=11, _, Some(name)) => {
+            let has_root = model.vms[&name].disks.contains_key("root");
+            let disk = if two % 2 == 0 && has_root { "root" } else { "private" };
+            Act::Write { name, disk, byte: byte.max(1) }
+        }
+        (12..=14, _, Some(name)) => match three % 6 {
+            0 => Act::Stop(name, Ending::Keep),
+            1 => Act::Stop(name, Ending::Discard),
+            2 => Act::CutOff(name),
+            _ => Act::Stop(name, Ending::Commit),
         },
-        (12..=15, _) => match three % 5 {
-            0 => Act::Stop(running(one), Ending::Keep),
-            1 => Act::Stop(running(one), Ending::Discard),
-            _ => Act::Stop(running(one), Ending::Commit),
-        },
-        (16, _) if three % 2 == 0 => Act::CutOff(running(one)),
-        (16, _) if byte % 2 == 0 => Act::Discard(one_of(one)),
-        (16, _) => Act::Commit(one_of(one)),
-        (17, _) => Act::Instance(one_of(one), Instance::Kept),
-        (18, _) => Act::Instance(one_of(one), Instance::Disposable),
-        (19..=20, _) => Act::Clone(one_of(one), new(two)),
-        (21..=22, _) => Act::Replace(one_of(one), new(two)),
-        (23..=24, _) => Act::Remove(one_of(one)),
-        (25, _) => Act::Version(one_of(one)),
-        (26..=33, _) => {
+        (15, ..) if byte % 4 == 0 => Act::Stop(one_of(one), Ending::Commit),
+        (15, ..) if three % 2 == 0 => Act::Discard(one_of(one)),
+        (15, ..) => Act::Commit(one_of(one)),
+        (16, ..) => Act::Version(working(one)),
+        (17, ..) => Act::Instance(one_of(one), Instance::Kept),
+        (18, ..) => Act::Instance(one_of(one), Instance::Disposable),
+        (19..=20, ..) => Act::Clone(one_of(one), new(two)),
+        (21..=22, ..) => Act::Replace(needed(one), new(two)),
+        (23..=24, ..) => Act::Remove(needed(one)),
+        (25..=33, ..) => {
             let first = setting(two, one_of(byte));
             let second = (three % 3 == 0).then(|| setting(three / 3, one_of(byte)));
-            Act::Set(one_of(one), std::iter::once(first).chain(second).collect())
+            let name = if first.0.ends_with('y') || first.0 == "versioned" {
+                working(one)
+            } else {
+                one_of(one)
+            };
+            Act::Set(name, std::iter::once(first).chain(second).collect())
         }
-        (34..=35, _) | (_, None) => Act::Snapshot(one_of(one)),
-        (36, Some(id)) => Act::CloneSnapshot(id, new(one)),
-        (37, Some(id)) => Act::RemoveSnapshot(id),
-        (_, Some(id)) => Act::Revert(id),
+        (34..=35, ..) | (_, None, _) => Act::Snapshot(one_of(one)),
+        (36, Some(id), _) => Act::CloneSnapshot(id, new(one)),
+        (37, Some(id), _) => Act::RemoveSnapshot(id),
+        (_, Some(id), _) => Act::Revert(id),
     }
 }
 

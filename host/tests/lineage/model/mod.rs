@@ -6,6 +6,7 @@
 mod act;
 mod place;
 mod rules;
+mod settings;
 mod world;
 
 use act::{Act, Raw};
@@ -16,7 +17,7 @@ use world::World;
 /// One case: verbs, each with where it is cut in a copy of the pool.
 fn cases() -> impl Strategy<Value = Vec<(Raw, u64)>> {
     let raw = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>());
-    proptest::collection::vec((raw, 0..160u64), 1..60)
+    proptest::collection::vec((raw, 0..160u64), 1..50)
 }
 
 fn run_all(case: &[(Raw, u64)]) {
@@ -46,6 +47,7 @@ fn step(world: &mut World, model: &mut Model, act: &Act, cut: Option<u64>) {
     world.follow_up();
     let compared = world.compare(model);
     assert_eq!(compared, Ok(()), "after {:?}", world.done);
+    world.is_whole();
 }
 
 /// Stops and removes everything; nothing but the snapshots is left then.
@@ -71,7 +73,7 @@ fn end(world: &mut World, model: &mut Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn verbs_in_any_order_do_what_the_rules_say(case in cases()) {

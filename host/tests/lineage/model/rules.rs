@@ -1,6 +1,6 @@
 //! The rules, as their pages have them: what each verb does to the VMs of a pool, or that it is refused.
 
-use super::{act::Act, place};
+use super::{act::Act, settings};
 use ebbtide::{pool::driver::Ending, vm::Instance};
 use std::collections::BTreeMap;
 
@@ -122,7 +122,7 @@ impl Model {
             Act::Clone(from, to) => drop(self.clone_vm(from, to)?),
             Act::Replace(from, to) => self.replace(from, to)?,
             Act::Remove(name) => self.remove(name)?,
-            Act::Set(name, settings) => place::set(self, name, settings)?,
+            Act::Set(name, changes) => settings::set(self, name, changes)?,
             Act::Version(name) => {
                 self.vms.get(name)?.versioned?;
                 self.make_version(name);

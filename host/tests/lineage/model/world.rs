@@ -10,7 +10,6 @@ use ebbtide::{
     error::{Refusal, RefusalKind},
     pool::{
         Pool,
-        check::{Severity, check},
         driver::{MemoryStore, memory::Fault},
         store::{Store as _, Unseen},
     },
@@ -121,6 +120,10 @@ impl World {
         vm::find_snapshot(&self.pool, &self.uuids[&id].to_string())
     }
 
+    pub(crate) fn is_whole(&self) {
+        crate::is_whole(&self.pool);
+    }
+
     /// Does what commands do that come later, until there is nothing more to do.
     pub(crate) fn follow_up(&self) {
         let all = (0..9).map(|_| vm::follow_up(&self.pool).unwrap());
@@ -147,8 +150,10 @@ impl World {
         vm::sweep(&world.pool).unwrap();
         world.follow_up();
         crate::is_mended(&world.pool);
-        let found = models.map(|model| self.over(&world.store).compare(model));
-        if let [Err(old), Err(new)] = found {
+        let compare = |model: &Model| self.over(&world.store).compare(model);
+        if let Err(new) = compare(models[1])
+            && let Err(old) = compare(models[0])
+        {
             panic!(
                 "cut at {changes}: not the old: {old}; not the new: {new}; the last of {:?}",
                 self.done
@@ -188,9 +193,7 @@ impl World {
             let files = |disk: &str| self.byte(&found.dir().join(format!("{disk}.img")));
             compare_disks(&shot.disks, files, "snapshot")?;
         }
-        let findings = check(&self.pool).map_err(|error| error.to_string())?.findings;
-        let wrong = findings.iter().filter(|finding| finding.severity() != Severity::Note);
-        same("findings", &wrong.map(ToString::to_string).collect(), &Vec::new())
+        Ok(())
     }
 
     fn uuid(&self, id: Option<u32>) -> Option<Uuid> {
