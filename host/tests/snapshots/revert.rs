@@ -212,6 +212,20 @@ fn what_is_not_committed_is_not_lost_by_a_revert() {
 }
 
 #[test]
+fn an_immutable_vm_is_not_reverted() {
+    let (store, pool, snapshot) = changed();
+    let file = Path::new(DEBIAN).join("vm.toml");
+    let mut record = vm_of(&pool, "debian").record;
+    record.flags.immutable = true;
+    store.remove(&file).unwrap();
+    store.write_new(&file, &record.print().unwrap()).unwrap();
+    let old = tree(&store);
+    let error = vm::revert_vm(&pool, &snapshot).unwrap_err();
+    assert!(error.to_string().contains("immutable"), "{error}");
+    assert_eq!((tree(&store), content(&store)), (old, [b"sys2".to_vec(), b"away".to_vec()]));
+}
+
+#[test]
 fn a_template_that_is_gone_is_not_reverted_to() {
     let (store, pool) = usual();
     let snapshot = step(&store, &pool, "work", b"mine");

@@ -48,11 +48,10 @@ pub fn vm_of(pool: &Pool, snapshot: &Snapshot) -> Result<Vm> {
 /// snapshots that were taken since, stay. When it is cut off, whoever has the VM's lock next finishes it.
 ///
 /// # Errors
-/// The VM is gone, or runs; something of it is not committed; an image of the snapshot is missing.
+/// The VM is gone, runs, or is immutable; something of it is not committed; an image of the snapshot is missing.
 pub fn revert_vm(pool: &Pool, snapshot: &Snapshot) -> Result<RevertedVm> {
     let name = vm_of(pool, snapshot)?.name;
     let guard = Guard::take(pool, &name, "revert", Allow::Stopped)?;
-    guard.vm().changeable()?;
     for volume in guard.vm().volumes(pool)? {
         pool.driver().wait(&volume)?;
     }
@@ -60,6 +59,9 @@ pub fn revert_vm(pool: &Pool, snapshot: &Snapshot) -> Result<RevertedVm> {
     // Others may have removed it, or given it another parent.
     let snapshot = &load::read(pool, &snapshot.dir())?.ok_or_else(|| gone(snapshot))?;
     let vm = pool.vm(&name)?;
+    if vm.record.flags.immutable {
+        return Err(immutable(&vm, snapshot).into());
+    }
     let mut said = guard.said().to_vec();
     let to = target(pool, &vm, snapshot)?.0;
     for (volume, image) in disks(pool, &to, snapshot)? {
@@ -164,6 +166,12 @@ pub(super) fn missing(snapshot: &Snapshot, id: &VolumeId) -> Refusal {
         id.volume
     );
     Refusal::new(RefusalKind::Missing, text).hint("'ebbtide pool check' names what else is missing")
+}
+
+fn immutable(vm: &Vm, snapshot: &Snapshot) -> Refusal {
+    let text = format!("{} cannot be reverted: it is immutable", vm.name);
+    Refusal::new(RefusalKind::Rule, text)
+        .hint(format!("'ebbtide snapshot clone {} NAME' makes another VM of it", snapshot.uuid))
 }
 
 fn uncommitted(id: &VolumeId) -> Refusal {
