@@ -44,7 +44,7 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    /// Returns whether a cut of it leaves the old or the new. Of a run and of a snapshot it may leave some disks, or links,
+    /// Returns whether a cut of it leaves the old or the new. Of a run and of a removal it may leave some disks, or links,
     /// of each, and what comes next goes on.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(
@@ -57,6 +57,7 @@ impl Act {
                 | Self::Discard(_)
                 | Self::Instance(..)
                 | Self::Snapshot(_)
+                | Self::Remove(_)
                 | Self::RemoveSnapshot(_)
         )
     }

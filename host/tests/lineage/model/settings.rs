@@ -29,7 +29,11 @@ pub(crate) fn set(model: &mut Model, name: &str, settings: &[(&str, String)]) ->
             }
         }
     }
-    is_of_stopped |= before.versioned.is_some() != after.versioned.is_some();
+    // Also where another one takes it back.
+    let of_name = |(key, value): &(&str, String)| {
+        *key == "versioned" && (value == "no") == before.versioned.is_some()
+    };
+    is_of_stopped |= settings.iter().any(of_name);
     if before.runs && is_of_stopped {
         return None;
     }
