@@ -96,7 +96,9 @@ fn those_that_stand_ready_are_handed_over_once_and_failed_ones_never() -> vmtest
     assert_eq!(host.must(&["vm", "list"]).out.lines().count(), 2);
     // One is killed while it stands there: it is gone, and another one is made.
     end(host.qemu("work-disp1"));
-    until("the killed one is gone", || is_gone(&host.vm("work-disp1").join("run.toml")));
+    let told = || shown(&host, "work", "ahead_failed");
+    until("it is told", || told().starts_with("work-disp1 stood ready, and has ended"));
+    until("another one stands there", || stand("2"));
     // Two people at once.
     let (one, two) = thread::scope(|scope| {
         let start = || scope.spawn(|| disposable(&host, "work"));

@@ -58,3 +58,49 @@ fn a_vm_that_does_not_shut_down_goes_on_and_is_not_reverted() {
     host.must(&["stop", "a", "--force", "--discard"]);
     host.must(&["pool", "check"]);
 }
+
+#[test]
+fn a_tree_has_snapshots_of_the_vm_stopped_running_and_as_a_whole_machine() {
+    require!(qemu_is_there());
+    let host = Host::new().blank(&["a"]);
+    let take = |name: &str, more: &[&str]| {
+        host.must(&[&["snapshot", "create", "a", "--name", name][..], more].concat());
+    };
+    take("stopped", &[]);
+    host.refuses(&["snapshot", "create", "a", "--memory"], &["does not run"]);
+    host.must(&["start", "a"]);
+    take("running", &[]);
+    take("machine", &["--memory"]);
+    assert_eq!(host.state("a"), "running", "it went on");
+    host.must(&["stop", "a", "--force"]);
+    host.must(&["snapshot", "revert", "stopped"]);
+    take("other way", &[]);
+    let drawn = host.must(&["snapshot", "tree", "a"]).out;
+    let shape: Vec<String> = drawn
+        .lines()
+        .map(|line| {
+            let label = ["stopped", "running", "machine", "other way", "now"];
+            let label = label.into_iter().find(|label| line.contains(label)).unwrap_or("a");
+            format!(
+                "{}{label}",
+                " ".repeat(
+                    line.chars().position(|c| c.is_alphanumeric() || c == '*').unwrap_or(0) / 3
+                )
+            )
+        })
+        .collect();
+    assert_eq!(
+        shape,
+        ["a", " stopped", "  running", "   machine", "  other way", "   now"],
+        "{drawn}"
+    );
+    // The whole machine goes on as another VM, beside the VM itself.
+    host.must(&["snapshot", "clone", "machine", "b"]);
+    host.must(&["start", "a"]);
+    host.must(&["start", "b", "--from", "machine"]);
+    assert_eq!((host.state("a"), host.state("b")), ("running".into(), "running".into()));
+    for name in ["a", "b"] {
+        host.must(&["stop", name, "--force", "--discard"]);
+    }
+    host.must(&["pool", "check"]);
+}

@@ -81,12 +81,17 @@ pub(super) fn take_away(
 ) -> Result<Vec<PathBuf>> {
     let vm = guard.vm();
     refuse_exported(pool, vm)?;
-    for clone in lineage.linked(&vm.name) {
+    let clones = lineage.linked(&vm.name).into_iter();
+    let clones: Vec<_> =
+        clones.filter(|vm| vm.record.base.as_ref() == Some(&guard.vm().name)).collect();
+    if !clones.is_empty() && !vm.record.flags.volatile {
+        // From here on it goes, also when this is cut off: its clones are not linked to it any more.
+        volatile::mark(pool, vm, lock)?;
+    }
+    for clone in clones {
         let mut clone = clone.clone();
-        if clone.record.base.as_ref() == Some(&vm.name) {
-            clone.record.base = vm.record.base.clone();
-            rewrite(pool, &clone, lock)?;
-        }
+        clone.record.base.clone_from(&vm.record.base);
+        rewrite(pool, &clone, lock)?;
     }
     let steps = [
         Step::Rename { from: vm.dir.join(record::FILE), to: vm.dir.join(REMOVING) },

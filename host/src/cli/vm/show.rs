@@ -158,7 +158,7 @@ fn text(shown: &Shown<'_>, record: &Record) -> String {
     if shown.ready > 0 {
         fields.push(("ready", format!("{} of {} disposables", shown.standing, shown.ready)));
     }
-    fields.extend(shown.ahead_failed.iter().map(|why| ("failed", why.clone())));
+    fields.extend(shown.ahead_failed.iter().map(|why| ("failed", why.replace('\n', "; "))));
     fields.extend([
         ("created", human::time(shown.created)),
         ("directory", shown.dir.display().to_string()),

@@ -20,11 +20,22 @@ use crate::{
         savestate::{self, READY_LOCK},
     },
 };
-use std::{io, process::Command, time::Duration};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// How long one that is not wanted any more may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said of those that stood ready.
+const STOOD: &str = " stood ready, and ";
+/// How many of them are told of.
+const MOST_TOLD: usize = 3;
 
 /// A disposable that stands ready.
 struct Standing {
@@ -62,7 +73,9 @@ pub fn take_ready(pool: &Pool, of: &Vm) -> Result<Handed> {
             Ok(false) => {}
             Err(error) => {
                 let why = error.chain();
-                handed.failed.push(format!("{} stood ready, and is removed: {why}", one.name));
+                let sentence = format!("{} stood ready, and is removed: {why}", one.name);
+                tell_failed(pool, &of.name, &sentence);
+                handed.failed.push(sentence);
                 end(pool, &one);
             }
         }
@@ -83,7 +96,7 @@ pub fn refill(
     failed: Option<String>,
     supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
 ) -> Result<Vec<String>> {
-    let file = pool.vm(name)?.dir.join(READY_LOCK);
+    let file = file_of(&pool.vm(name)?);
     let lock = match pool.store().lock(&file, Wait::No) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
         lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
@@ -101,9 +114,33 @@ pub fn refill(
         }
     }
     if let Some(file) = lock.file() {
-        vm::note(file, &wrong.join("\n"));
+        // What became of those that stood ready is told until there is more of it.
+        let before = pool.store().read(&file_of(&pool.vm(name)?)).unwrap_or_default();
+        let before = String::from_utf8_lossy(&before).into_owned();
+        let ended = before.lines().filter(|line| line.contains(STOOD)).rev().take(MOST_TOLD);
+        let mut told: Vec<String> = ended.map(str::to_owned).collect();
+        told.reverse();
+        told.extend(wrong.iter().cloned());
+        vm::note(file, &told.join("\n"));
     }
     Ok(wrong)
+}
+
+/// Keeps what is to be told of a disposable that stood ready and has failed, for [`last_failure`].
+pub(super) fn tell_failed(pool: &Pool, of: &VmName, sentence: &str) {
+    let Ok(vm) = pool.vm(of) else { return };
+    let path = pool.store().real(&file_of(&vm));
+    let added = OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| writeln!(file, "{sentence}"));
+    if let Err(error) = added {
+        log::warn!("{}: {error}", path.display());
+    }
+}
+
+fn file_of(vm: &Vm) -> PathBuf {
+    vm.dir.join(READY_LOCK)
 }
 
 /// Returns how many disposables of a VM stand ready.
@@ -143,7 +180,7 @@ pub fn end_ready(pool: &Pool, of: &VmName) -> Result<()> {
 /// Returns what went wrong when disposables of a VM were last made ready, if anything did.
 #[must_use]
 pub fn last_failure(pool: &Pool, of: &Vm) -> Option<String> {
-    let said = pool.store().read(&of.dir.join(READY_LOCK)).ok()?;
+    let said = pool.store().read(&file_of(of)).ok()?;
     Some(String::from_utf8_lossy(&said).trim().to_owned()).filter(|said| !said.is_empty())
 }
 

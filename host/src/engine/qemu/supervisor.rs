@@ -8,7 +8,7 @@ use super::{
     events::Events,
     freeze::set_clock,
     news::{Failure, News, Report, Request},
-    nic,
+    nic, ready,
     runtime::Runtime,
     take::{Take, plug_again},
 };
@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Vm},
+    vm::{self, Allow, Guard, Instance, Vm},
 };
 use jiff::Timestamp;
 use nix::unistd::dup2_stderr;
@@ -305,6 +305,15 @@ impl<'a> Started<'a> {
         self.pool.vm(&self.guard.vm().name).is_ok_and(|vm| vm.record.flags.volatile)
     }
 
+    /// Returns of which VM it was a disposable that stood ready, if it was one and nobody ended it.
+    fn stood_ready(&self, seen: Seen<'_>) -> Option<VmName> {
+        if seen.ran || seen.reason == Some(FORCED) {
+            return None;
+        }
+        let record = self.pool.vm(&self.guard.vm().name).ok()?.record;
+        record.base.filter(|_| record.flags.instance == Some(Instance::Ready))
+    }
+
     /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
     fn settle(self, seen: Seen<'_>, control: &mut Control) -> Option<VmName> {
         let (mut ending, cut) = self.begun.written.confirm(decide(seen));
@@ -313,8 +322,10 @@ impl<'a> Started<'a> {
             ending = Ending::Discard;
         }
         log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
+        let stood_ready = self.stood_ready(seen);
         let failed = cut.is_some() && seen.reason != Some(FORCED);
         let log = failed.then(|| self.runtime.log());
+        let why = cut.clone().unwrap_or_default();
         let mut report = Report::new(cut, log);
         match vm::release(self.pool, &self.guard, ending) {
             Ok(volumes) => report.tell(&volumes),
@@ -341,6 +352,10 @@ impl<'a> Started<'a> {
             ),
         }
         control.tell(&News::Ended(report));
+        if let Some(of) = stood_ready {
+            ready::tell_failed(pool, &of, &format!("{name} stood ready, and has ended: {why}"));
+            return Some(of);
+        }
         if ending != Ending::Keep
             && pool.vm(&name).is_ok()
             && let Err(error) = vm::precache(pool, &name)
