@@ -69,8 +69,12 @@ pub fn take_ready(pool: &Pool, of: &Vm) -> Result<Handed> {
                 handed.name = Some(one.name);
                 break;
             }
-            // Somebody was earlier.
-            Ok(false) => {}
+            // Somebody was earlier, and may have been cut off before it was written down.
+            Ok(false) => {
+                if let Err(error) = vm::becomes_disposable(pool, &one.name) {
+                    log::info!("{}: {}", one.name, error.chain());
+                }
+            }
             Err(error) => {
                 let why = error.chain();
                 let sentence = format!("{} stood ready, and is removed: {why}", one.name);
