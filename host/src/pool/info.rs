@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    vm::Kind,
+    vm::{Kind, savestate::SAVESTATES},
     volume::files::read_name,
 };
 use ebbtide_format::units::Bytes;
@@ -71,7 +71,7 @@ impl Pool {
             images.add(self.store(), &vm.dir)?;
         }
         let snapshots = self.snapshot_dirs()?;
-        for dir in &snapshots {
+        for dir in snapshots.iter().chain(&self.uuid_dirs(SAVESTATES)?) {
             images.add(self.store(), dir)?;
         }
         Ok(Info {
@@ -92,13 +92,21 @@ impl Pool {
 
     /// Returns the directories of finished snapshots.
     pub(crate) fn snapshot_dirs(&self) -> Result<Vec<PathBuf>> {
-        let dir = Path::new(SNAPSHOTS);
+        self.uuid_dirs(SNAPSHOTS)
+    }
+
+    /// Returns what has a UUID as its name in a directory, which may not be there.
+    pub(crate) fn uuid_dirs(&self, parent: &str) -> Result<Vec<PathBuf>> {
+        let dir = Path::new(parent);
         let names = match self.store().names(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names.map_err(Error::doing(format!("list {SNAPSHOTS}")))?,
+            names => names.map_err(Error::doing(format!("list {parent}")))?,
         };
-        let is_uuid =
-            |name: &OsString| name.to_str().is_some_and(|name| name.parse::<Uuid>().is_ok());
+        // As it is written, and in no other spelling of the same number.
+        let is_uuid = |name: &OsString| {
+            name.to_str()
+                .is_some_and(|name| name.parse().is_ok_and(|id: Uuid| id.to_string() == name))
+        };
         Ok(names.iter().filter(|name| is_uuid(name)).map(|name| dir.join(name)).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! Where the pool of the story is: on a file system that clones, for the while that it is told.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -64,7 +64,8 @@ impl Place {
     pub(crate) fn clear(&self) {
         if let Some(mounted) = &self.mounted {
             // Lazily: a machine that could not be stopped still has files open, and nobody else wants them.
-            let _ = Command::new("umount").arg("--lazy").arg(mounted).status();
+            let _ =
+                Command::new("umount").arg("--lazy").arg(mounted).stderr(Stdio::null()).status();
         }
         let _ = std::fs::remove_dir_all(self.folder.path());
     }

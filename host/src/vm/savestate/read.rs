@@ -8,10 +8,7 @@ use crate::{
     vm::instant::MEMORY,
 };
 use ebbtide_format::units::Bytes;
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 use uuid::Uuid;
 
 /// The shortest beginning of a UUID that is taken for one.
@@ -23,7 +20,7 @@ const SHORTEST: usize = 4;
 /// The directory cannot be read.
 pub fn list(pool: &Pool) -> Result<(Vec<Savestate>, Vec<Error>)> {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-    for dir in dirs(pool)? {
+    for dir in pool.uuid_dirs(SAVESTATES)? {
         match read(pool, &dir) {
             Ok(savestate) => found.push(savestate),
             Err(error) => unreadable.push(error),
@@ -74,20 +71,6 @@ pub(super) fn matching<T>(mut found: Vec<T>, uuid: impl Fn(&T) -> Uuid, id: &str
     let id = id.to_ascii_lowercase();
     found.retain(|one| id.len() >= SHORTEST && uuid(one).to_string().starts_with(&id));
     found
-}
-
-/// Returns the directories that have names of savestates.
-pub(super) fn dirs(pool: &Pool) -> Result<Vec<PathBuf>> {
-    let dir = Path::new(SAVESTATES);
-    let names = match pool.store().names(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        names => names.map_err(Error::doing(format!("list {SAVESTATES}")))?,
-    };
-    let is_uuid = |name: &&std::ffi::OsString| {
-        name.to_str()
-            .is_some_and(|name| name.parse::<Uuid>().is_ok_and(|id| id.to_string() == name))
-    };
-    Ok(names.iter().filter(is_uuid).map(|name| dir.join(name)).collect())
 }
 
 fn read(pool: &Pool, dir: &Path) -> Result<Savestate> {
