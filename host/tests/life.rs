@@ -172,7 +172,9 @@ fn a_running_vm_keeps_others_away() {
     let guard = start(&pool, "work").unwrap();
     let text = refused(start(&pool, "work"), RefusalKind::Busy);
     assert!(text.contains("qemu") && text.contains("ebbtide stop work"), "{text}");
-    refused(vm::remove(&pool, &name("work")), RefusalKind::Busy);
+    // It is not removed either, but marked; and that is taken back.
+    assert_eq!(vm::remove(&pool, &name("work")).unwrap().later, [vm::Reference::Runs]);
+    vm::set(&pool, &name("work"), &[("volatile", "no")]).unwrap();
     refused(vm::set(&pool, &name("work"), &[("root-cow", "host")]), RefusalKind::Busy);
     vm::set(&pool, &name("work"), &[("memory", "1G")]).unwrap();
     refused(vm::discard(&pool, &name("work"), None), RefusalKind::Busy);

@@ -189,14 +189,14 @@ fn a_clone_of_a_running_vm_has_its_last_version_and_says_so() {
 }
 
 #[test]
-fn a_template_with_vms_is_not_removed_and_they_are_named() {
+fn a_template_with_vms_is_not_removed_but_marked_and_they_are_named() {
     let (store, pool) = usual();
     app_vm(&pool, "mail", "debian").unwrap();
     let before = tree(&store);
-    let (refused, text) = kind(vm::remove(&pool, &name("debian")));
-    assert_eq!(refused, RefusalKind::Rule);
-    assert!(text.contains("mail, work"), "{text}");
+    let later = vm::remove(&pool, &name("debian")).unwrap().later;
+    assert_eq!(later, ["mail", "work"].map(|vm| vm::Reference::Template(name(vm))));
     assert_eq!(tree(&store), before);
+    vm::set(&pool, &name("debian"), &[("volatile", "no")]).unwrap();
     // A record that nobody can read may name it too.
     vm::remove(&pool, &name("mail")).unwrap();
     vm::remove(&pool, &name("work")).unwrap();

@@ -244,7 +244,9 @@ fn what_another_host_runs_is_left_alone() {
                 error => panic!("{error}"),
             }
         }
-        vm::remove(&pool, &name("work")).unwrap_err();
+        assert_eq!(vm::remove(&pool, &name("work")).unwrap().later, [vm::Reference::Runs]);
+        vm::sweep(&pool).unwrap();
+        vm::set(&pool, &name("work"), &[("volatile", "no")]).unwrap();
         assert_eq!(tree(&store), before);
         store.remove(&Path::new(WORK).join("run.toml")).unwrap();
     }

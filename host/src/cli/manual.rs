@@ -207,7 +207,9 @@ fn paragraphs(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| {
         let line = paragraph.trim().replace('\n', " ");
         let stop = if line.ends_with(['.', ':', '?']) { "" } else { "." };
-        format!("{}{stop}\n", escape(&line).replace(". ", ".\n"))
+        // A sentence on a line of its own, which a quote would make a command.
+        let lines = escape(&line).replace(". '", ".\n\\&'").replace(". ", ".\n");
+        format!("{lines}{stop}\n")
     });
     paragraphs.collect::<Vec<_>>().join(".Pp\n")
 }
