@@ -72,12 +72,20 @@ pub(crate) fn restart(story: &mut Story, host: &Host, mail: &Guest) -> Result<()
         proof.says(("work", &work), MESSAGE, NONE)?;
         proof.says(("work", &work), KEPT, "dear friend")
     })?;
-    story.claim("What would hurt a running machine is refused.", |proof| {
-        proof.refuses(host, &["start", "work"], "work")?;
-        proof.refuses(host, &["vm", "remove", "work"], "work")?;
-        proof.refuses(host, &["vm", "remove", "debian"], "mail")?;
-        proof.refuses(host, &["volume", "resize", "work:private", "1M"], "1 MiB")
-    })
+    story.claim(
+        "What would hurt a running machine is refused, and a removal waits for it.",
+        |proof| {
+            proof.refuses(host, &["start", "work"], "work")?;
+            proof.refuses(host, &["volume", "resize", "work:private", "1M"], "1 MiB")?;
+            for (name, why) in [("work", "it runs"), ("debian", "mail boots from it")] {
+                let said = proof.ebbtide(host, &["vm", "remove", name])?;
+                proof.seen(format!("{name} is there: {why}"), said.contains(why));
+                // And it is not to go after that either.
+                proof.ebbtide(host, &["vm", "set", name, "volatile=no"])?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Kills a machine.
