@@ -4,21 +4,11 @@
 
 mod machines;
 
-use machines::{Host, is_gone, qemu_is_there};
+use machines::{Host, hears_its_power_button, is_gone, qemu_is_there};
 use std::fs;
-use vmtest::{Guest, Image, Result, require};
+use vmtest::{Image, Result, require};
 
 const MARK: &str = "echo kept on purpose | dd of=/dev/vdb bs=512 seek=100 conv=fsync 2>&1";
-
-/// Has the guest power off when its power button is pressed, as a real one does.
-fn hears_its_power_button(guest: &Guest) -> Result<()> {
-    guest.run(
-        "name=$(grep -l 'Power Button' /sys/class/input/event*/device/name) || exit 1\n\
-         event=${name#/sys/class/input/}\n\
-         (head -c 24 /dev/input/${event%%/*} >/dev/null; sync; poweroff -f) </dev/null >/dev/null 2>&1 &",
-    )?;
-    Ok(())
-}
 
 /// Returns whether the mark is on the private disk of `a`.
 fn is_marked(host: &Host) -> bool {

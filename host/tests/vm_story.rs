@@ -2,18 +2,8 @@
 
 mod machines;
 
-use machines::{Host, is_gone, qemu_is_there};
+use machines::{Host, hears_its_power_button, is_gone, qemu_is_there};
 use vmtest::{Guest, Image, Result, require};
-
-/// Has the guest power off when its power button is pressed, as a real one does.
-fn hears_its_power_button(guest: &Guest) -> Result<()> {
-    guest.run(
-        "name=$(grep -l 'Power Button' /sys/class/input/event*/device/name) || exit 1\n\
-         event=${name#/sys/class/input/}\n\
-         (head -c 24 /dev/input/${event%%/*} >/dev/null; sync; poweroff -f) </dev/null >/dev/null 2>&1 &",
-    )?;
-    Ok(())
-}
 
 /// Puts the copy-on-write over the root, and mounts it.
 fn mounts_its_root(guest: &Guest) -> Result<()> {

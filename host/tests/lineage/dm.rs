@@ -9,7 +9,7 @@ use ebbtide::{
         driver::{DmDriver, Ending, LinuxStore, dm},
         store::{Store, Unseen},
     },
-    vm::{self, Allow, Guard, Instance, NewTemplate, NewVm, RootSource, Run},
+    vm::{self, Allow, Guard, Instance, NewTemplate, NewVm, RootSource, Run, savestate},
 };
 use ebbtide_format::units::Bytes;
 use std::{
@@ -129,4 +129,20 @@ fn versions_would_be_copies_and_are_refused() {
     );
     assert!(error.hint().is_some_and(|hint| hint.contains("reflink")), "{error}");
     assert_eq!(place.pool.vm(&name("debian")).unwrap(), before);
+}
+
+#[test]
+fn instants_are_refused_and_the_refusal_names_the_driver_that_has_them() {
+    let place = Place::new();
+    let pool = &place.pool;
+    let guard = place.take("work");
+    let snapshot = vm::snapshot(pool, &guard, None, None, &mut Unseen).unwrap_err();
+    place.start(&guard).unwrap();
+    let savestate = savestate::Taking::begin(pool, &guard, savestate::Of::Itself).unwrap_err();
+    for error in [snapshot, savestate] {
+        assert!(error.hint().is_some_and(|hint| hint.contains("reflink")), "{error}");
+    }
+    vm::release(pool, &guard, Ending::Discard).unwrap();
+    assert!(fs::read_dir(place.dir.path().join("snapshots")).unwrap().next().is_none());
+    assert!(!place.dir.path().join("savestates").exists());
 }

@@ -231,3 +231,13 @@ pub(crate) fn qemu_is_there() -> vmtest::Result<()> {
 pub(crate) fn is_gone(path: &Path) -> bool {
     path.symlink_metadata().is_err()
 }
+
+/// Has the guest power off when its power button is pressed, as a real one does.
+pub(crate) fn hears_its_power_button(guest: &Guest) -> vmtest::Result<()> {
+    guest.run(
+        "name=$(grep -l 'Power Button' /sys/class/input/event*/device/name) || exit 1\n\
+         event=${name#/sys/class/input/}\n\
+         (head -c 24 /dev/input/${event%%/*} >/dev/null; sync; poweroff -f) </dev/null >/dev/null 2>&1 &",
+    )?;
+    Ok(())
+}
