@@ -241,20 +241,36 @@ impl Bench {
     }
 }
 
+/// Does these, and then all that is left to do.
+fn run(list: Vec<(Command, End)>) {
+    let mut bench = Bench { world: World::new(), volume: template(), used: None };
+    for (command, end) in list {
+        bench.step(command, end);
+    }
+    bench.world.crash();
+    bench.world.settle(&all()).unwrap();
+    assert!(bench.world.devices().is_empty());
+    bench.world.driver.remove(&bench.volume).unwrap();
+    let names = bench.world.names(&bench.volume.files.dir);
+    assert!(names.is_empty(), "{names:?}");
+}
+
+/// What lies behind the end of a disk that grows does not come to light.
+#[test]
+fn a_disk_grows_by_zeros() {
+    use Command::{Grow, Import, Write};
+    let list = [Import("short"), Write(b'h'), Grow, Write(b'f')];
+    run(list.map(|command| (command, End::Well)).into());
+    let cut = (Write(b'f'), End::Failed(0));
+    let list = [Import("short"), Write(b'h'), Grow].map(|command| (command, End::Well));
+    run(list.into_iter().chain([cut]).collect());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_commands_and_cuts_lose_nothing(list in proptest::collection::vec(commands(), 1..16)) {
-        let mut bench = Bench { world: World::new(), volume: template(), used: None };
-        for (command, end) in list {
-            bench.step(command, end);
-        }
-        bench.world.crash();
-        bench.world.settle(&all()).unwrap();
-        prop_assert!(bench.world.devices().is_empty());
-        bench.world.driver.remove(&bench.volume).unwrap();
-        let names = bench.world.names(&bench.volume.files.dir);
-        prop_assert!(names.is_empty(), "{names:?}");
+        run(list);
     }
 }

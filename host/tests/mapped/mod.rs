@@ -287,9 +287,12 @@ impl Devices for Mapped {
         match change {
             Change::Map(name, table) => self.map(*name, table),
             Change::Grow(name, table) => {
-                self.file(&self.path(name)).set_len(table.size().bytes().0)?;
+                let content = self.file(&self.path(name));
                 let mut devices = self.devices.lock().unwrap();
                 let device = devices.get_mut(name).unwrap();
+                // A file takes what is written behind the end of the device, and that is in no device.
+                content.set_len(device.table.size().bytes().0)?;
+                content.set_len(table.size().bytes().0)?;
                 (device.table, device.suspended) = (table.clone(), false);
                 Ok(())
             }
