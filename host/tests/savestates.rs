@@ -5,7 +5,7 @@
 mod pools;
 
 use ebbtide::{
-    Result,
+    Error, Result,
     pool::{
         Pool,
         driver::{Ending, memory::MemoryStore},
@@ -71,7 +71,7 @@ fn taken(store: &MemoryStore, pool: &Pool) -> Savestate {
 fn resume(pool: &Pool, text: &str, id: &str) -> Result<Guard> {
     let guard = Guard::take(pool, &name(text), "start", Allow::Stopped)?;
     let source = savestate::source(pool, id)?;
-    savestate::prepare_from(pool, &guard, Run::new("qemu")?, &source)?;
+    savestate::prepare_from(pool, &guard, &mut Run::new("qemu")?, &source)?;
     Ok(guard)
 }
 
@@ -133,10 +133,10 @@ fn a_resume_that_is_cut_changes_neither_versions_nor_the_savestate() {
             for store in store.power_cuts(5).iter().chain([store]) {
                 let pool = &over(store);
                 is_whole(store, &savestate);
-                let guard = Guard::take(pool, &name("work"), "settle", Allow::Stopped).unwrap();
+                // Nobody let it run, so nothing of the other machine is this one's.
+                drop(Guard::take(pool, &name("work"), "settle", Allow::Stopped).unwrap());
                 assert_eq!(version(store, &dir(pool, "work"), "private"), b"home");
-                vm::release(pool, &guard, Ending::Discard).unwrap();
-                drop(guard);
+                assert_eq!(store.stat(&dir(pool, "work").join("private-dirty.img")).unwrap(), None);
                 let guard = resume(pool, "work", &id).unwrap();
                 assert_eq!(dirty(store, pool, "work", "private"), b"more");
                 vm::release(pool, &guard, Ending::Commit).unwrap();
@@ -145,6 +145,59 @@ fn a_resume_that_is_cut_changes_neither_versions_nor_the_savestate() {
         },
     );
     assert!(cuts > 5, "{cuts}");
+}
+
+#[test]
+fn what_was_not_committed_is_never_taken_for_that_of_a_machine_that_stood() {
+    let (store, pool) = written();
+    let id = taken(&store, &pool).uuid.to_string();
+    let guard = start(&pool, "work").unwrap();
+    write(&store, &dir(&pool, "work"), "private", b"mine");
+    store.sync_file(Path::new("appvms/work/private-dirty.img")).unwrap();
+    drop(guard);
+    let is_there = |store: &MemoryStore, pool: &Pool| {
+        drop(Guard::take(pool, &name("work"), "settle", Allow::Stopped).unwrap());
+        assert_eq!(dirty(store, pool, "work", "private"), b"mine");
+    };
+    is_there(&store, &pool);
+    let refused = |pool: &Pool| match resume(pool, "work", &id) {
+        Err(Error::Refused(refusal)) => {
+            assert!(refusal.to_string().contains("work:private cannot be resumed"), "{refusal}");
+            Ok(())
+        }
+        other => other.map(drop),
+    };
+    cut_everywhere(&store, refused, |store, _| is_there(store, &over(store)));
+    is_there(&store, &pool);
+}
+
+#[test]
+fn a_machine_that_went_on_keeps_what_it_has_when_it_is_cut_off() {
+    let (store, pool) = written();
+    let id = taken(&store, &pool).uuid.to_string();
+    let cuts = cut_everywhere(
+        &store,
+        |pool| vm::goes_on(pool, &resume(pool, "work", &id)?),
+        |store, _| {
+            // Before it was told, it was never let run.
+            let pool = &over(store);
+            let told = store.read(&dir(pool, "work").join("run.toml")).unwrap_or_default();
+            let went = !told.is_empty() && !String::from_utf8_lossy(&told).contains("stands");
+            let guard = Guard::take(pool, &name("work"), "settle", Allow::Stopped).unwrap();
+            let said = guard.said().join("; ");
+            assert_eq!(said.contains("is kept beside its version"), went, "{said}");
+            assert_eq!(
+                store.stat(&dir(pool, "work").join("private-dirty.img")).unwrap().is_some(),
+                went
+            );
+        },
+    );
+    assert!(cuts > 5, "{cuts}");
+    let guard = resume(&pool, "work", &id).unwrap();
+    vm::goes_on(&pool, &guard).unwrap();
+    drop(guard);
+    drop(Guard::take(&pool, &name("work"), "settle", Allow::Stopped).unwrap());
+    assert_eq!(dirty(&store, &pool, "work", "private"), b"more");
 }
 
 #[test]

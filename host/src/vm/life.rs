@@ -21,7 +21,7 @@ pub fn prepare(pool: &Pool, guard: &Guard, run: Run) -> Result<Vec<Disk>> {
     prepare_by(pool, guard, run, &|volume| pool.driver().start(volume, access))
 }
 
-/// Does what [`prepare`] does, with what makes one volume ready.
+/// Does what [`prepare`] does, with what makes one volume ready. That a machine stands is durable before the first one is.
 pub(super) fn prepare_by(
     pool: &Pool,
     guard: &Guard,
@@ -38,7 +38,9 @@ pub(super) fn prepare_by(
         return Err(Refusal::new(RefusalKind::Busy, text).into());
     }
     let mut started = Vec::new();
-    let prepared = start_all(pool, vm, start, &mut started).and_then(|disks| {
+    let announced = if run.stands { run::write_run(pool, guard, &run) } else { Ok(()) };
+    let disks = announced.and_then(|()| start_all(pool, vm, start, &mut started));
+    let prepared = disks.and_then(|disks| {
         let mut run = run;
         run.disks =
             disks.iter().map(|disk| (disk.id.volume.to_string(), disk.path.clone())).collect();

@@ -46,7 +46,7 @@ pub use make::{NewTemplate, NewVm, RootSource, create, create_template};
 pub use record::{Flags, Instance, Kind, Record, Versioned as HowVersioned};
 pub use remove::{Removed, remove};
 pub use resize::resize;
-pub use run::{HOTPLUG, PREPARE, Run, boot_id, write_run};
+pub use run::{HOTPLUG, PREPARE, Run, boot_id, goes_on, write_run};
 pub use set::{KEYS, set};
 pub use snapshot::{
     NEVER_REVERTED, RemovedSnapshot, RevertedVm, Snapshot, Taking, Whose, clone_snapshot,

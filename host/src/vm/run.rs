@@ -44,6 +44,10 @@ pub struct Run {
     /// The savestate or snapshot that the machine goes on from; `None` where it began from the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Uuid>,
+    /// Whether a machine that goes on from there has not been let run yet: all on its disks is another's. It is written
+    /// before the disks are made, and taken back before the machine runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
     /// Sockets of the engine, by what they are for: `qmp`, `console`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sockets: BTreeMap<String, PathBuf>,
@@ -86,6 +90,7 @@ impl Run {
             host: line("/proc/sys/kernel/hostname"),
             since: Timestamp::now(),
             resumed: None,
+            stands: false,
             sockets: BTreeMap::new(),
             disks: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -131,6 +136,17 @@ fn line(path: &str) -> Option<String> {
 pub fn write_run(pool: &Pool, guard: &Guard, run: &Run) -> Result<()> {
     let file = guard.vm().dir.join(FILE);
     replace(pool.store(), &file, text::print(run, &file)?)
+}
+
+/// Says that a machine that goes on from elsewhere runs from now on: what is on its disks is the VM's. Durable.
+///
+/// # Errors
+/// Names the operation that failed; the machine must not run then.
+pub fn goes_on(pool: &Pool, guard: &Guard) -> Result<()> {
+    match read_run(pool, guard.vm())? {
+        Some(run) if run.stands => write_run(pool, guard, &Run { stands: false, ..run }),
+        _ => Ok(()),
+    }
 }
 
 /// Returns who runs a VM, or ran it when it was cut off.

@@ -26,7 +26,7 @@ pub(super) fn settle(pool: &Pool, vm: &Vm, run: Option<&Run>) -> Result<Vec<Stri
     let mut said: Vec<String> = run.map(|run| cut_off(vm, run)).transpose()?.into_iter().collect();
     for volume in vm.volumes(pool)? {
         said.extend(pool.driver().recover(&volume)?);
-        said.extend(end(pool, &volume, run.is_some())?);
+        said.extend(end(pool, &volume, run)?);
     }
     forget(pool, vm)?;
     said.extend(super::snapshot::settle(pool, vm)?);
@@ -36,12 +36,18 @@ pub(super) fn settle(pool: &Pool, vm: &Vm, run: Option<&Run>) -> Result<Vec<Stri
 /// Says who was cut off.
 fn cut_off(vm: &Vm, run: &Run) -> Result<String> {
     let why = if run.boot == run::boot_id()? { "" } else { ", the machine was started anew since" };
+    if let (true, Some(from)) = (run.stands, run.resumed) {
+        let name = &vm.name;
+        return Ok(format!(
+            "{name} was cut off before it went on from {from}{why}: its disks are as before"
+        ));
+    }
     Ok(format!("{} was cut off: {} ran it from {:.0}{why}", vm.name, run.engine, run.since))
 }
 
 /// Ends one volume. Without a run, what is written to a kept one was told of before; to what a start has made that was
-/// cut before it wrote who runs, nothing is.
-fn end(pool: &Pool, volume: &Volume, was_run: bool) -> Result<Option<String>> {
+/// cut before it wrote who runs, nothing is. What a machine has that was never let run is another one's.
+fn end(pool: &Pool, volume: &Volume, run: Option<&Run>) -> Result<Option<String>> {
     let id = &volume.id;
     if volume.role.is_kept() {
         let dirty = volume.files.dirty();
@@ -49,10 +55,15 @@ fn end(pool: &Pool, volume: &Volume, was_run: bool) -> Result<Option<String>> {
         if stat.map_err(Error::doing(format!("look at {}", dirty.display())))?.is_none() {
             return Ok(None);
         }
-        let outcome = pool.driver().stop(volume, Ending::Keep)?;
-        if !was_run {
+        let Some(run) = run else {
+            pool.driver().stop(volume, Ending::Keep)?;
+            return Ok(None);
+        };
+        if run.stands {
+            pool.driver().stop(volume, Ending::Discard)?;
             return Ok(None);
         }
+        let outcome = pool.driver().stop(volume, Ending::Keep)?;
         let verb = match id.volume.as_str() {
             "root" => format!("'ebbtide template commit {}'", id.vm),
             _ => format!("'ebbtide volume commit {id}'"),

@@ -118,8 +118,7 @@ impl Beginning<'_> {
 
     fn from(&self, source: &Source) -> Result<Begun> {
         let mut run = self.run()?;
-        run.resumed = Some(source.uuid);
-        let disks = savestate::prepare_from(self.pool, self.guard, run.clone(), source)?;
+        let disks = savestate::prepare_from(self.pool, self.guard, &mut run, source)?;
         // What is there is another machine's, which did not go on.
         self.ended(self.resume(run, disks, source), Ending::Discard)
     }

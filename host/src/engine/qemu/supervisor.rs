@@ -290,10 +290,13 @@ impl<'a> Started<'a> {
     }
 
     fn go(&mut self) -> bool {
-        match self.begun.qemu.monitor.execute("cont", &json!({})) {
+        let told = vm::goes_on(self.pool, &self.guard);
+        let monitor = &self.begun.qemu.monitor;
+        let went = told.and_then(|()| monitor.execute("cont", &json!({})).map_err(super::told));
+        match went {
             Ok(_) => true,
             Err(error) => {
-                log::error!("{error}");
+                log::error!("{}", error.chain());
                 self.begun.qemu.kill();
                 false
             }

@@ -81,19 +81,20 @@ pub(super) fn only_kept(volume: &Volume, done: &str) -> Result<(), Refusal> {
 pub(super) fn only_committed(volume: &Volume, seen: &Seen, done: &str) -> Result<(), Refusal> {
     match seen.dirty {
         None => Ok(()),
-        Some(_) => Err(Refusal::new(
-            RefusalKind::Rule,
-            format!(
-                "{} cannot be {done}: {} has what a VM wrote and nobody committed",
-                volume.id,
-                volume.files.dirty().display()
-            ),
-        )
-        .hint(format!(
-            "start {vm} again and stop it, or commit or discard what it wrote",
-            vm = volume.id.vm
-        ))),
+        Some(_) => Err(uncommitted(volume, done)),
     }
+}
+
+/// Refuses that there is something that no version has.
+pub(crate) fn uncommitted(volume: &Volume, done: &str) -> Refusal {
+    let (dirty, vm) = (volume.files.dirty(), &volume.id.vm);
+    let text = format!(
+        "{} cannot be {done}: {} has what a VM wrote and nobody committed",
+        volume.id,
+        dirty.display()
+    );
+    let hint = format!("start {vm} again and stop it, or commit or discard what it wrote");
+    Refusal::new(RefusalKind::Rule, text).hint(hint)
 }
 
 /// Refuses that a volume has no version.

@@ -4,7 +4,7 @@ use super::read::{list, matching};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::VolumeName,
-    pool::{Pool, SNAPSHOTS, driver::Disk},
+    pool::{Pool, SNAPSHOTS, driver::Disk, protocol::uncommitted},
     vm::{
         Guard, InstantDisk, Memory, Run,
         instant::{MEMORY, unable},
@@ -88,11 +88,16 @@ pub fn source(pool: &Pool, id: &str) -> Result<Source> {
 }
 
 /// Does what [`crate::vm::prepare`] does with the disks of a machine that somebody goes on from: what the guest writes goes to
-/// disks of the VM's own.
+/// disks of the VM's own. `run` has become that of a machine that stands, for as long as [`crate::vm::goes_on`] was not told.
 ///
 /// # Errors
 /// The VM has other disks, or something uncommitted; the driver writes disks in place; and as for that.
-pub fn prepare_from(pool: &Pool, guard: &Guard, run: Run, source: &Source) -> Result<Vec<Disk>> {
+pub fn prepare_from(
+    pool: &Pool,
+    guard: &Guard,
+    run: &mut Run,
+    source: &Source,
+) -> Result<Vec<Disk>> {
     let vm = guard.vm();
     let driver = pool.driver().instants().ok_or_else(|| unable(vm))?;
     let named = |name: &VolumeName| source.disks.iter().any(|disk| disk.volume == *name);
@@ -115,8 +120,17 @@ pub fn prepare_from(pool: &Pool, guard: &Guard, run: Run, source: &Source) -> Re
         );
         return Err(Refusal::new(RefusalKind::Rule, text).into());
     }
+    // Before the run is written: what is on the disks of one that stands goes with it.
+    for volume in volumes.iter().filter(|volume| volume.role.is_kept()) {
+        let dirty = volume.files.dirty();
+        let found = pool.store().stat(&dirty);
+        if found.map_err(Error::doing(format!("look at {}", dirty.display())))?.is_some() {
+            return Err(uncommitted(volume, "resumed").into());
+        }
+    }
+    (run.resumed, run.stands) = (Some(source.uuid), true);
     let access = vm.root_access();
-    prepare_by(pool, guard, run, &|volume| {
+    prepare_by(pool, guard, run.clone(), &|volume| {
         let from = source.dir.join(file_name(&volume.id.volume, &FileKind::Clean));
         driver.resume(volume, &from, access)
     })
