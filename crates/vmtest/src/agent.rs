@@ -1,18 +1,17 @@
 //! The command channel on ttyS1: scripts go in, exit status and output come out.
 //!
-//! Line based. The guest says `<<ready>>` once; the host sends one line, the base64 of a shell script;
-//! the guest runs it and answers `<<done STATUS BASE64>>` with its standard output and error. Anything
-//! else on the line, before an answer too, is skipped.
+//! The guest says `<<ready>>` once. The host sends a shell script and a line `<<run TOKEN>>`; the guest runs it and says
+//! `<<begin TOKEN>>`, what the script prints as it comes, and on a line of its own `<<done TOKEN STATUS>>`. Anything else on
+//! the line, before and between answers, is skipped. No two scripts have the same token.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::error::Error;
-use crate::search::find;
+use crate::outcome::readable;
+use crate::search::{Search, find};
 
 /// The longest script that the guest's serial line takes in one piece without losing bytes.
 const LONGEST_SCRIPT: usize = 24 << 10;
@@ -38,72 +37,72 @@ impl Reply {
     }
 }
 
-/// One line of the guest that means something.
-#[derive(Debug, PartialEq, Eq)]
-enum Said {
-    Ready,
-    Done(Reply),
+/// What the guest says once.
+const READY: &str = "<<ready>>";
+
+/// An answer that is waited for.
+#[derive(Debug)]
+struct Awaited {
+    token: String,
+    begin: Search,
+    /// The agent was started again, and has lost the script.
+    ready: Search,
+    /// Where the output begins, and what ends it.
+    output: Option<(usize, Search)>,
 }
 
-/// Parses one line; `None` when it is none of the protocol's.
-fn parse(line: &[u8]) -> Option<std::result::Result<Said, String>> {
-    if find(line, b"<<ready>>").is_some() {
-        return Some(Ok(Said::Ready));
-    }
-    let start = find(line, b"<<done ")?;
-    let damaged = || format!("a damaged answer: {:?}", crate::outcome::readable(&line[start..]));
-    Some(parse_done(&line[start + 7..]).map(Said::Done).ok_or_else(damaged))
-}
-
-/// Parses what follows `<<done `: `STATUS BASE64>>`.
-fn parse_done(rest: &[u8]) -> Option<Reply> {
-    let rest = &rest[..find(rest, b">>")?];
-    let (status, encoded) = rest.split_at(find(rest, b" ")?);
-    let status = std::str::from_utf8(status).ok()?.parse().ok()?;
-    let output = STANDARD.decode(encoded.trim_ascii()).ok()?;
-    Some(Reply { status, output })
-}
-
-/// The lines that have arrived, and which of them have been taken.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
+/// What has been taken of all that was heard.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    ready: Search,
     taken: usize,
-    searched: usize,
+    awaited: Option<Awaited>,
 }
 
-impl Lines {
-    /// Takes the next whole line with a meaning out of `text`, all that has been heard so far.
-    fn next(&mut self, text: &[u8]) -> Option<std::result::Result<Said, String>> {
-        while let Some(length) = text.get(self.searched..)?.iter().position(|&b| b == b'\n') {
-            let end = self.searched + length;
-            let line = &text[self.taken..end];
-            (self.taken, self.searched) = (end + 1, end + 1);
-            if let Some(said) = parse(line) {
-                return Some(said);
-            }
-        }
-        self.searched = text.len();
-        None
+impl Default for Answers {
+    fn default() -> Self {
+        Self { ready: Search::new(READY, 0), taken: 0, awaited: None }
     }
+}
 
-    /// Takes lines until the guest says that it is ready.
+impl Answers {
+    /// Looks whether the guest has said that it is ready, in `text`, all that has been heard so far.
     pub(crate) fn ready(&mut self, text: &[u8]) -> Option<()> {
-        while let Some(said) = self.next(text) {
-            if said == Ok(Said::Ready) {
-                return Some(());
-            }
-        }
-        None
+        self.taken = self.ready.look(text)?.end;
+        Some(())
     }
 
-    /// Takes lines until there is an answer to a script.
-    pub(crate) fn reply(&mut self, text: &[u8]) -> Option<std::result::Result<Reply, String>> {
-        Some(match self.next(text)? {
-            Ok(Said::Done(reply)) => Ok(reply),
-            // Not at the start: the agent was started again and has lost the script.
-            Ok(Said::Ready) => Err("<<ready>> instead of an answer".into()),
-            Err(found) => Err(found),
-        })
+    /// Waits for the answer with this token from here on.
+    fn expect(&mut self, token: String) {
+        let begin = Search::new(&format!("<<begin {token}>>\n"), self.taken);
+        let ready = Search::new(READY, self.taken);
+        self.awaited = Some(Awaited { token, begin, ready, output: None });
+    }
+
+    /// Takes the answer that is waited for, once all of it is there.
+    pub(crate) fn reply(&mut self, text: &[u8]) -> Option<Result<Reply, String>> {
+        let awaited = self.awaited.as_mut()?;
+        if awaited.output.is_none()
+            && let Some(begin) = awaited.begin.look(text)
+        {
+            // Nothing may be printed: then the end of that line is the one before the answer's end.
+            let end = Search::new(&format!("\n<<done {} ", awaited.token), begin.end);
+            awaited.output = Some((begin.end, end));
+        }
+        let Some((start, end)) = &mut awaited.output else {
+            awaited.ready.look(text)?;
+            self.awaited = None;
+            return Some(Err(format!("{READY} instead of an answer")));
+        };
+        let end = end.look(text)?;
+        let length = find(&text[end.end..], b">>\n")?;
+        let status = &text[end.end..end.end + length];
+        let output = text[*start..end.start].to_vec();
+        self.taken = end.end + length;
+        self.awaited = None;
+        let status = std::str::from_utf8(status).ok().and_then(|status| status.parse().ok());
+        let damaged = || format!("a damaged answer: {:?}", readable(&text[end.start..self.taken]));
+        Some(status.map(|status| Reply { status, output }).ok_or_else(damaged))
     }
 }
 
@@ -111,22 +110,25 @@ impl Lines {
 #[derive(Debug)]
 pub(crate) struct Channel {
     stream: UnixStream,
+    /// In all tokens: others may have talked to the same guest.
+    name: u64,
     state: Mutex<State>,
 }
 
 /// Where the exchange stands.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) lines: Lines,
+    pub(crate) answers: Answers,
+    sent: u32,
     /// The guest has said that it is ready.
     pub(crate) ready: bool,
-    /// A script whose answer was given up on: what comes next would be taken for another's.
+    /// A script whose answer was given up on: it may run still.
     pub(crate) unanswered: Option<String>,
 }
 
 impl Channel {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, state: Mutex::default() }
+        Self { stream, name: RandomState::new().hash_one(0), state: Mutex::default() }
     }
 
     /// Takes the channel for one exchange.
@@ -135,13 +137,16 @@ impl Channel {
     }
 
     /// Sends a script to the guest, which has said that it is ready.
-    pub(crate) fn send(&self, script: &str) -> Result<(), Error> {
+    pub(crate) fn send(&self, state: &mut State, script: &str) -> Result<(), Error> {
         if script.len() > LONGEST_SCRIPT {
             let (has, may) = (script.len(), LONGEST_SCRIPT);
             return Err(Error::Description(format!("a script of {has} bytes; {may} fit the line")));
         }
-        let line = STANDARD.encode(script) + "\n";
-        let sent = (&self.stream).write_all(line.as_bytes());
+        state.sent += 1;
+        let token = format!("{:016x}-{}", self.name, state.sent);
+        let text = format!("{script}\n<<run {token}>>\n");
+        state.answers.expect(token);
+        let sent = (&self.stream).write_all(text.as_bytes());
         sent.map_err(Error::io("sending a script to the guest"))
     }
 }
@@ -156,57 +161,68 @@ mod tests {
         Reply { status, output: output.to_vec() }
     }
 
+    fn waiting(token: &str) -> Answers {
+        let mut answers = Answers::default();
+        answers.expect(token.into());
+        answers
+    }
+
     #[test]
-    fn garbage_before_and_between_the_lines_is_skipped() {
-        let text = b"\0\xff[ 1.0] noise\nnoise<<ready>>\r\nZWNobw==\n\n[2.0] x <<done 3 aGkK>>\r\n";
-        let mut lines = Lines::default();
-        assert_eq!(lines.ready(text), Some(()));
-        assert_eq!(lines.reply(text), Some(Ok(reply(3, b"hi\n"))));
-        assert_eq!(lines.reply(text), None);
+    fn garbage_before_and_between_the_answers_is_skipped() {
+        let text = b"\0\xff[ 1.0] noise\nnoise<<ready>>\n[2.0]\n<<done t 0>>\nx <<begin t>>\nhi\n\n<<done t 3>>\nlate";
+        let mut answers = Answers::default();
+        assert_eq!(answers.ready(text), Some(()));
+        assert_eq!(answers.reply(text), None);
+        answers.expect("t".into());
+        assert_eq!(answers.reply(text), Some(Ok(reply(3, b"hi\n"))));
+        assert_eq!(answers.reply(text), None);
     }
 
     #[test]
     fn an_answer_without_output_is_an_answer() {
-        assert_eq!(parse(b"<<done 0 >>"), Some(Ok(Said::Done(reply(0, b"")))));
+        let found = waiting("t").reply(b"<<begin t>>\n\n<<done t 0>>\n");
+        assert_eq!(found, Some(Ok(reply(0, b""))));
     }
 
     #[test]
-    fn an_incomplete_line_waits_for_its_end() {
-        let text = b"<<done 0 aGkK>>\n";
-        let mut lines = Lines::default();
+    fn an_answer_of_another_script_is_none() {
+        let inner = b"<<begin u>>\n\n<<done u 0>>\n";
+        assert_eq!(waiting("t").reply(inner), None);
+        let text = [b"<<begin t>>\n".as_slice(), inner, b"\n<<done t 1>>\n"].concat();
+        assert_eq!(waiting("t").reply(&text), Some(Ok(reply(1, inner))));
+    }
+
+    #[test]
+    fn an_incomplete_answer_waits_for_its_end() {
+        let text = b"<<begin t>>\nhi\n<<done t 0>>\n";
+        let mut answers = waiting("t");
         for length in 0..text.len() {
-            assert_eq!(lines.reply(&text[..length]), None, "{length}");
+            assert_eq!(answers.reply(&text[..length]), None, "{length}");
         }
-        assert_eq!(lines.reply(text), Some(Ok(reply(0, b"hi\n"))));
+        assert_eq!(answers.reply(text), Some(Ok(reply(0, b"hi"))));
     }
 
     #[test]
-    fn damaged_answers_are_named() {
-        for line in ["<<done 0 aGk", "<<done x aGkK>>", "<<done 0 aG!K>>", "<<done 0>>"] {
-            let found = parse(line.as_bytes());
-            assert!(
-                matches!(&found, Some(Err(text)) if text.contains("<<done")),
-                "{line} {found:?}"
-            );
-        }
-        let mut lines = Lines::default();
-        assert!(matches!(lines.reply(b"<<ready>>\n"), Some(Err(_))));
+    fn damaged_answers_and_lost_scripts_are_named() {
+        let found = waiting("t").reply(b"<<begin t>>\n\n<<done t x>>\n");
+        assert!(matches!(&found, Some(Err(text)) if text.contains("<<done t x")), "{found:?}");
+        assert!(matches!(waiting("t").reply(b"<<ready>>\n"), Some(Err(_))));
     }
 
     proptest! {
         #[test]
-        fn a_flipped_byte_never_panics_and_never_hangs(at in 0usize..15, flip in 1u8..) {
-            let mut line = *b"<<done 0 aGkK>>\n";
-            line[at] ^= flip;
-            let mut lines = Lines::default();
-            let _ = lines.reply(&line);
-            prop_assert_eq!(lines.reply(&line), None);
+        fn a_flipped_byte_never_panics_and_never_hangs(at in 0usize..31, flip in 1u8..) {
+            let mut text = *b"<<begin t>>\nhello\n<<done t 0>>\n";
+            text[at] ^= flip;
+            let mut answers = waiting("t");
+            let _ = answers.reply(&text);
+            prop_assert_eq!(answers.reply(&text), None);
         }
 
         #[test]
-        fn what_the_guest_encodes_comes_back(status in 0i32..256, output: Vec<u8>) {
-            let line = format!("<<done {status} {}>>", STANDARD.encode(&output));
-            prop_assert_eq!(parse(line.as_bytes()), Some(Ok(Said::Done(reply(status, &output)))));
+        fn what_the_guest_prints_comes_back(status in 0i32..256, output: Vec<u8>) {
+            let text = [b"<<begin t>>\n", &*output, format!("\n<<done t {status}>>\n").as_bytes()].concat();
+            prop_assert_eq!(waiting("t").reply(&text), Some(Ok(reply(status, &output))));
         }
     }
 }

@@ -65,9 +65,9 @@ impl Guest {
     pub fn wait_until_ready(&self) -> Result<()> {
         let mut state = self.channel.lock();
         if !state.ready {
-            let lines = &mut state.lines;
+            let answers = &mut state.answers;
             self.wait(Deadline::after(BOOT), "the guest to take commands", |heard| {
-                lines.ready(&heard.channel)
+                answers.ready(&heard.channel)
             })?;
             state.ready = true;
         }
@@ -81,11 +81,11 @@ impl Guest {
     pub fn try_run(&self, script: &str) -> Result<Reply> {
         self.wait_until_ready()?;
         let mut state = self.channel.lock();
-        self.channel.send(script)?;
-        let lines = &mut state.lines;
+        self.channel.send(&mut state, script)?;
+        let answers = &mut state.answers;
         let wanted = format!("the end of `{script}`");
         let reply =
-            self.wait(Deadline::after(COMMAND), &wanted, |heard| lines.reply(&heard.channel))?;
+            self.wait(Deadline::after(COMMAND), &wanted, |heard| answers.reply(&heard.channel))?;
         reply.map_err(|found| Error::Channel { found, evidence: self.evidence() })
     }
 

@@ -68,8 +68,8 @@ impl Vm {
         let mut state = self.run.channel.lock();
         if !state.ready {
             let wanted = || "the guest to take commands on ttyS1".into();
-            let lines = &mut state.lines;
-            self.wait(Deadline::after(BOOT), wanted, |heard| lines.ready(&heard.channel))?;
+            let answers = &mut state.answers;
+            self.wait(Deadline::after(BOOT), wanted, |heard| answers.ready(&heard.channel))?;
             state.ready = true;
         }
         Ok(self.powered_on().elapsed())
@@ -112,12 +112,12 @@ impl Vm {
             let found = format!("no answer to `{earlier}` yet; `{script}` cannot be run");
             return Err(Error::Channel { found, evidence: self.evidence() });
         }
-        self.run.channel.send(script)?;
+        self.run.channel.send(&mut state, script)?;
         state.unanswered = Some(script.to_owned());
         let wanted = || format!("the end of `{script}`");
-        let lines = &mut state.lines;
+        let answers = &mut state.answers;
         let reply =
-            self.wait(Deadline::after(limit), wanted, |heard| lines.reply(&heard.channel))?;
+            self.wait(Deadline::after(limit), wanted, |heard| answers.reply(&heard.channel))?;
         state.unanswered = None;
         reply.map_err(|found| Error::Channel { found, evidence: self.evidence() })
     }
@@ -129,7 +129,7 @@ impl Vm {
     pub fn send_without_reply(&self, script: &str) -> Result<()> {
         self.wait_until_ready()?;
         let mut state = self.run.channel.lock();
-        self.run.channel.send(script)?;
+        self.run.channel.send(&mut state, script)?;
         state.unanswered = Some(script.to_owned());
         Ok(())
     }
