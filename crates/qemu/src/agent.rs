@@ -49,7 +49,7 @@ impl Agent {
     pub fn wait(&mut self, deadline: Deadline) -> Result<()> {
         loop {
             match self.synchronise(deadline.but_at_most(AGAIN)) {
-                Err(Error::Monitor { .. }) if deadline.left().is_some() => {}
+                Err(Error::Agent { .. }) if deadline.left().is_some() => {}
                 other => return other,
             }
         }
@@ -83,8 +83,7 @@ impl Agent {
     ) -> Result<Value> {
         self.say(command, arguments)?;
         let line = self.line(command, deadline)?;
-        let refused =
-            |answer: &str| Error::Monitor { command: command.into(), answer: answer.into() };
+        let refused = |why: &str| did(format!("refused {command}: {why}"));
         let mut answer: Value =
             serde_json::from_slice(&line).map_err(|_| refused("an answer that is no JSON"))?;
         match answer.get("error") {
@@ -93,12 +92,12 @@ impl Agent {
         }
     }
 
-    /// Has the guest write out its file systems, and write no more. [`Agent::thaw`] ends that.
+    /// Has the guest write out its file systems, and write no more. [`Agent::thaw`] ends that. The agent has just answered,
+    /// by [`Agent::wait`]: one that did not is told nothing, and holds nothing later.
     ///
     /// # Errors
     /// As for [`Agent::execute`]; it may be done all the same, or later.
     pub fn freeze(&mut self, deadline: Deadline) -> Result<()> {
-        self.wait(deadline)?;
         self.execute("guest-fsfreeze-freeze", &json!({}), deadline).map(drop)
     }
 
@@ -121,7 +120,7 @@ impl Agent {
         // A port that nobody reads takes some, and then nothing.
         let limited = self.stream.set_write_timeout(Some(AGAIN));
         limited.and_then(|()| self.stream.write_all(bytes)).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => silent("the agent reads nothing"),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => did("reads nothing".into()),
             _ => Error::io("talking to the guest's agent")(error),
         })
     }
@@ -131,7 +130,7 @@ impl Agent {
         loop {
             // Also where there is always something to be heard.
             let Some(left) = deadline.left() else {
-                return Err(silent(&format!("the agent does not answer {command}")));
+                return Err(did(format!("does not answer {command}")));
             };
             if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.heard.drain(..=end).collect();
@@ -163,8 +162,8 @@ impl Agent {
     }
 }
 
-fn silent(answer: &str) -> Error {
-    Error::Monitor { command: "the guest's agent".into(), answer: answer.into() }
+fn did(did: String) -> Error {
+    Error::Agent { did }
 }
 
 #[cfg(test)]
@@ -215,6 +214,7 @@ mod tests {
     fn what_an_agent_said_to_others_is_skipped() {
         let noise = b"{\"return\": 3}\n{\"error\": {\"desc\": \"no JSON\"}}\nhalf of a li";
         let (mut agent, play) = played(noise, "{\"return\": 2}");
+        agent.wait(soon()).unwrap();
         agent.freeze(soon()).unwrap();
         agent.thaw(soon()).unwrap();
         drop(agent);

@@ -36,6 +36,11 @@ pub enum Error {
         /// QEMU's answer, or that there was none.
         answer: String,
     },
+    /// The agent in the guest did not do what it was told.
+    Agent {
+        /// What it did instead.
+        did: String,
+    },
 }
 
 impl Error {
@@ -54,6 +59,7 @@ impl fmt::Display for Error {
             Self::Variable { name, problem } => write!(f, "{name} is {problem}"),
             Self::Io { doing, .. } => write!(f, "{doing} failed"),
             Self::Monitor { command, answer } => write!(f, "QEMU refused {command}: {answer}"),
+            Self::Agent { did } => write!(f, "the guest's agent {did}"),
         }
     }
 }

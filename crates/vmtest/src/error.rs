@@ -93,6 +93,8 @@ impl From<qemu::Error> for Error {
             },
             qemu::Error::Io { doing, source } => Self::Io { doing, source },
             qemu::Error::Monitor { command, answer } => Self::Monitor { command, answer },
+            // No machine of ours talks to one.
+            agent @ qemu::Error::Agent { .. } => Self::Description(agent.to_string()),
             variable @ qemu::Error::Variable { .. } => Self::Description(variable.to_string()),
         }
     }

@@ -10,6 +10,7 @@ mod fingerprint;
 mod initramfs;
 mod kernel;
 mod modules;
+mod packaged;
 mod packages;
 mod recipe;
 mod stage;

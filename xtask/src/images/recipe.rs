@@ -35,6 +35,9 @@ pub(crate) struct Stage {
     pub(crate) modules: Vec<String>,
     /// Programs of the host that are copied in, with their libraries.
     pub(crate) programs: Vec<String>,
+    /// Programs that are not installed on the host, and the package of each; their libraries are the host's.
+    #[serde(default)]
+    pub(crate) packaged: BTreeMap<String, String>,
     /// Programs of the host that the root has, with their libraries.
     #[serde(default)]
     pub(crate) root_programs: Vec<String>,

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::cache::{Cache, Force};
 use super::fingerprint::Fingerprint;
 use super::recipe::{self, Stage};
-use super::{disk, kernel};
+use super::{disk, kernel, packaged};
 use crate::failure::{Context, Failure, Result};
 use crate::process::{self, Log};
 
@@ -36,6 +36,9 @@ pub(crate) fn fingerprint(recipe: &Stage, guest: &Path) -> Result<Fingerprint> {
     for name in recipe.programs.iter().chain(&recipe.root_programs) {
         inputs = inputs.file(name, &program(name)?)?;
     }
+    for (name, package) in &recipe.packaged {
+        inputs = inputs.add(name, packaged::fingerprint(package).as_bytes());
+    }
     Ok(inputs)
 }
 
@@ -51,6 +54,10 @@ pub(crate) fn build(
     let kernel = kernel::ensure(cache, force)?;
     let tree = tempfile::tempdir_in(folder).context(|| "cannot make a folder".to_owned())?;
     log.step("initramfs tree", || fill(recipe, guest, &kernel, tree.path()))?;
+    for (name, package) in &recipe.packaged {
+        let unpacked = packaged::ensure(package, cache, force)?;
+        copy_program(&packaged::program(name, &unpacked)?, tree.path())?;
+    }
     log.step("cpio", || archive(tree.path(), &folder.join("initrd.img"), log))?;
 
     let content = tempfile::tempdir_in(folder).context(|| "cannot make a folder".to_owned())?;
@@ -109,21 +116,21 @@ pub(super) fn make_folders(names: &[&str], tree: &Path) -> Result<()> {
 
 /// Copies programs of this machine, with their libraries, to where they are here.
 fn copy_programs(names: &[String], tree: &Path) -> Result<()> {
-    for name in names {
-        let from = program(name)?;
-        let to = tree.join("usr").join(if from.parent().is_some_and(|p| p.ends_with("sbin")) {
-            "sbin"
-        } else {
-            "bin"
-        });
-        install(&from, &to.join(name), 0o755)?;
-        for library in libraries(&from)? {
-            let below = library
-                .strip_prefix("/usr")
-                .or_else(|_| library.strip_prefix("/"))
-                .unwrap_or(&library);
-            install(&library, &tree.join("usr").join(below), 0o755)?;
-        }
+    names.iter().try_for_each(|name| copy_program(&program(name)?, tree))
+}
+
+/// Copies a program, with the libraries of this machine that it needs.
+fn copy_program(from: &Path, tree: &Path) -> Result<()> {
+    let folder = if from.parent().is_some_and(|p| p.ends_with("sbin")) { "sbin" } else { "bin" };
+    install(
+        from,
+        &tree.join("usr").join(folder).join(from.file_name().unwrap_or_default()),
+        0o755,
+    )?;
+    for library in libraries(from)? {
+        let below =
+            library.strip_prefix("/usr").or_else(|_| library.strip_prefix("/")).unwrap_or(&library);
+        install(&library, &tree.join("usr").join(below), 0o755)?;
     }
     Ok(())
 }
@@ -143,6 +150,10 @@ fn program(name: &str) -> Result<PathBuf> {
 /// Returns the libraries of a program, by their paths on this machine.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let said = process::output(Command::new("ldd").arg(program))?;
+    if let Some(missing) = said.lines().find(|line| line.contains("=> not found")) {
+        let (program, missing) = (program.display(), missing.trim());
+        return Err(Failure::new(format!("a library of {program} is not here: {missing}")));
+    }
     Ok(said.lines().filter_map(library).map(PathBuf::from).collect())
 }
 

@@ -17,12 +17,15 @@ pub(super) struct Frozen(Agent);
 impl Frozen {
     /// Has the guest write no more, as far as its agent answers. `None` when it has certainly not been told.
     pub(super) fn freeze(socket: &Path) -> Option<Self> {
-        let mut agent = Agent::connect(socket)
-            .inspect_err(|error| log::warn!("the guest does not hold its file systems: {error}"))
-            .ok()?;
-        if let Err(error) = agent.freeze(Deadline::after(LIMIT)) {
+        let deadline = Deadline::after(LIMIT);
+        let answers = Agent::connect(socket).and_then(|mut agent| {
+            agent.wait(deadline)?;
+            Ok(agent)
+        });
+        let mut agent = answers.map_err(not_held).ok()?;
+        if let Err(error) = agent.freeze(deadline) {
             // It may do so later.
-            log::warn!("the guest does not hold its file systems: {}", told(error).chain());
+            not_held(error);
         }
         Some(Self(agent))
     }
@@ -41,6 +44,10 @@ impl Frozen {
             log::error!("nobody tells the guest to go on: {error}");
         }
     }
+}
+
+fn not_held(error: qemu::Error) {
+    log::warn!("the guest does not hold its file systems: {}", told(error).chain());
 }
 
 /// Lets a guest write that somebody who is gone may have told to hold its file systems.

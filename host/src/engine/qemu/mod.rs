@@ -58,5 +58,8 @@ fn told(error: qemu::Error) -> Error {
         qemu::Error::Monitor { command, answer } => {
             Error::Program { program: "QEMU".into(), said: format!("refused {command}: {answer}") }
         }
+        qemu::Error::Agent { did } => {
+            Error::Program { program: "the guest's agent".into(), said: did }
+        }
     }
 }

@@ -146,6 +146,7 @@ impl<'a> Started<'a> {
         }
         control.tell(&News::Started(self.begun.qemu.id()));
         let (mut ran, mut retries, mut asked) = (false, false, 0);
+        let mut is_late = self.begun.goes_on;
         let mut events = Events::new(kept(self.pool, &self.guard));
         while let Some(happened) = control.next() {
             match happened {
@@ -153,9 +154,6 @@ impl<'a> Started<'a> {
                     let is_first = !ran && (number == ASKER || self.is_ready);
                     if is_first {
                         ran = self.go();
-                        if ran && self.begun.goes_on && events.agent {
-                            set_clock(&self.runtime.agent());
-                        }
                         control.tell(&News::Running);
                     }
                     control.answer(number, &News::Handed(is_first && ran));
@@ -212,6 +210,11 @@ impl<'a> Started<'a> {
                 }
                 Happened::Closed => break,
                 _ => {}
+            }
+            // QEMU tells of an agent that was in the memory only when the machine has gone on.
+            if ran && is_late && events.agent {
+                is_late = false;
+                set_clock(&self.runtime.agent());
             }
         }
         let status = self.begun.qemu.wait();
