@@ -245,7 +245,7 @@ fn a_guest_with_an_agent_holds_its_file_systems_around_a_snapshot() {
     let started = Instant::now();
     let heard = loop {
         fs::write(played.file("heard"), "").unwrap();
-        ebbtide::engine::qemu::snapshot(&run, None, false).unwrap();
+        ebbtide::engine::qemu::snapshot(&run, None, false, &mut |_| {}).unwrap();
         let heard = fs::read_to_string(played.file("heard")).unwrap();
         if heard.contains("guest-fsfreeze-freeze") || started.elapsed() > Duration::from_secs(20) {
             break heard;

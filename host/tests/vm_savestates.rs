@@ -64,7 +64,7 @@ fn start_from(host: &Host, name: &str, id: &str) -> Guest {
 }
 
 fn snapshot(host: &Host, name: &str, label: &str, memory: bool) -> Snapshot {
-    let uuid = qemu::snapshot(&run(host, name), Some(label), memory).unwrap();
+    let uuid = qemu::snapshot(&run(host, name), Some(label), memory, &mut |_| {}).unwrap();
     let (all, _) = vm::snapshots(&pool(host)).unwrap();
     all.into_iter().find(|snapshot| snapshot.uuid == uuid).unwrap()
 }
@@ -285,7 +285,7 @@ fn a_guest_that_keeps_its_network_card_goes_on_with_it() -> Result<()> {
     while !has_one() {
         assert!(started.elapsed() < Duration::from_secs(20));
     }
-    qemu::snapshot(&run(&host, "a"), None, false).unwrap();
+    qemu::snapshot(&run(&host, "a"), None, false, &mut |_| {}).unwrap();
     Ok(())
 }
 

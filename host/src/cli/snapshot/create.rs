@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let uuid = match status(&pool, &pool.vm(&options.name)?)? {
         // It is its supervisor who can make the machine stand still.
         Status::Running(run) if run.engine == ENGINE => {
-            qemu::snapshot(&run, options.label.as_deref(), options.memory)?
+            qemu::snapshot(&run, options.label.as_deref(), options.memory, &mut out::say)?
         }
         Status::Stopped | Status::CutOff(_) if options.memory => {
             return Err(no_memory(&options.name).into());

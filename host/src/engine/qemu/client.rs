@@ -59,13 +59,19 @@ pub fn paused(run: &Run) -> Option<String> {
 }
 
 /// Takes a snapshot of a running VM: all disks that it keeps, of one instant, and with `memory` the whole machine, which can go
-/// on from there. The machine stands still for that moment. Durable when it returns.
+/// on from there. The machine stands still for that moment. Durable when it returns. A sentence is said where the guest's agent
+/// has not held its file systems.
 ///
 /// # Errors
 /// The VM has ended meanwhile, stands still, or its supervisor is gone; the driver cannot; the guest does not give up its network
 /// card, for a memory. Nothing is there then, and the machine goes on.
-pub fn snapshot(run: &Run, label: Option<&str>, memory: bool) -> Result<Uuid> {
-    take(run, &Request::Snapshot { label: label.map(Into::into), memory })
+pub fn snapshot(
+    run: &Run,
+    label: Option<&str>,
+    memory: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<Uuid> {
+    take(run, &Request::Snapshot { label: label.map(Into::into), memory }, say)
 }
 
 /// Takes a savestate of a running VM, which goes on. Durable when it returns.
@@ -73,7 +79,7 @@ pub fn snapshot(run: &Run, label: Option<&str>, memory: bool) -> Result<Uuid> {
 /// # Errors
 /// As for [`snapshot`].
 pub fn savestate(run: &Run) -> Result<Uuid> {
-    take(run, &Request::Savestate(None))
+    take(run, &Request::Savestate(None), &mut |_| {})
 }
 
 /// Takes the hot savestate of `owner` of a VM that runs and has the same versions.
@@ -81,10 +87,10 @@ pub fn savestate(run: &Run) -> Result<Uuid> {
 /// # Errors
 /// As for [`snapshot`].
 pub(super) fn hot_savestate(run: &Run, owner: &VmName) -> Result<Uuid> {
-    take(run, &Request::Savestate(Some(owner.clone())))
+    take(run, &Request::Savestate(Some(owner.clone())), &mut |_| {})
 }
 
-fn take(run: &Run, request: &Request) -> Result<Uuid> {
+fn take(run: &Run, request: &Request, say_on: &mut dyn FnMut(&str)) -> Result<Uuid> {
     let (stream, mut heard) = supervisor(run)?;
     say(&stream, request);
     loop {
@@ -92,6 +98,7 @@ fn take(run: &Run, request: &Request) -> Result<Uuid> {
             Some(News::Took(uuid)) => return Ok(uuid),
             Some(News::Refused(failure)) => return Err(failure.into()),
             Some(News::Ended(_)) => return Err(ended().into()),
+            Some(News::Said(sentence)) => say_on(&sentence),
             Some(_) => {}
             None => return Err(gone().into()),
         }

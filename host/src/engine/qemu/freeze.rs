@@ -15,14 +15,18 @@ const AT_LAST: Duration = Duration::from_secs(600);
 pub(super) struct Frozen(Agent);
 
 impl Frozen {
-    /// Has the guest write no more, as far as its agent answers. `None` when it has certainly not been told.
-    pub(super) fn freeze(socket: &Path) -> Option<Self> {
+    /// Has the guest write no more, as far as its agent answers. `None` when it has certainly not been told. Why it does not is
+    /// said by `say`.
+    pub(super) fn freeze(socket: &Path, say: &mut dyn FnMut(String)) -> Option<Self> {
+        let mut not_held = |error| {
+            say(format!("the guest does not hold its file systems: {}", told(error).chain()));
+        };
         let deadline = Deadline::after(LIMIT);
         let answers = Agent::connect(socket).and_then(|mut agent| {
             agent.wait(deadline)?;
             Ok(agent)
         });
-        let mut agent = answers.map_err(not_held).ok()?;
+        let mut agent = answers.map_err(&mut not_held).ok()?;
         if let Err(error) = agent.freeze(deadline) {
             // It may do so later.
             not_held(error);
@@ -44,10 +48,6 @@ impl Frozen {
             log::error!("nobody tells the guest to go on: {error}");
         }
     }
-}
-
-fn not_held(error: qemu::Error) {
-    log::warn!("the guest does not hold its file systems: {}", told(error).chain());
 }
 
 /// Lets a guest write that somebody who is gone may have told to hold its file systems.

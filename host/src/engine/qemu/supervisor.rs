@@ -160,8 +160,13 @@ impl<'a> Started<'a> {
                 }
                 Happened::Asked(number, Request::Snapshot { label, memory }) => {
                     let took = self.may_take(ran, &events);
-                    let took =
-                        took.and_then(|()| self.take(&events).snapshot(label.as_deref(), memory));
+                    let mut say = |sentence: String| {
+                        log::warn!("{sentence}");
+                        control.answer(number, &News::Said(sentence));
+                    };
+                    let took = took.and_then(|()| {
+                        self.take(&events).snapshot(label.as_deref(), memory, &mut say)
+                    });
                     control.answer(number, &answer(took));
                 }
                 Happened::Asked(number, Request::Savestate(hot)) => {

@@ -37,12 +37,17 @@ pub(super) struct Take<'a> {
 }
 
 impl Take<'_> {
-    /// Takes a snapshot, and returns its UUID.
-    pub(super) fn snapshot(&self, label: Option<&str>, with_memory: bool) -> Result<Uuid> {
+    /// Takes a snapshot, and returns its UUID. What is to be said on the way is said by `say`.
+    pub(super) fn snapshot(
+        &self,
+        label: Option<&str>,
+        with_memory: bool,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Uuid> {
         let mut taking = vm::Taking::begin(self.pool, self.guard, label, with_memory)?;
         let held = match with_memory {
             true => self.with_memory(|still| taking.hold(self.pool, Some(still), &mut Unseen)),
-            false => self.disks_alone(|| taking.hold(self.pool, None, &mut Unseen)),
+            false => self.disks_alone(say, || taking.hold(self.pool, None, &mut Unseen)),
         };
         match held {
             Ok(()) => Ok(taking.finish(self.pool)?.uuid),
@@ -83,8 +88,12 @@ impl Take<'_> {
 
     /// Has the machine stand still with its file systems written out, where the guest has an agent. A memory has what is not
     /// written, and one in which the guest waits would wait for ever.
-    fn disks_alone(&self, hold: impl FnOnce() -> Result<()>) -> Result<()> {
-        let frozen = self.agent.as_deref().and_then(Frozen::freeze);
+    fn disks_alone(
+        &self,
+        say: &mut dyn FnMut(String),
+        hold: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let frozen = self.agent.as_deref().and_then(|agent| Frozen::freeze(agent, say));
         let held = self.paused(hold);
         if let Some(frozen) = frozen {
             frozen.thaw();
