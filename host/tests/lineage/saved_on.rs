@@ -46,3 +46,20 @@ fn a_savestate_of_a_version_that_is_gone_holds_no_other_back() {
     assert!(pool.vm(&name("debian-v1")).is_err());
     assert_eq!(taken_on(&pool, &guard), None);
 }
+#[test]
+fn a_working_vm_keeps_its_name_while_a_savestate_says_it() {
+    let (_, pool) = usual();
+    vm::set(&pool, &name("debian"), &[("versioned", "auto")]).unwrap();
+    vm::set(&pool, &name("work"), &[("template", "debian-next")]).unwrap();
+    let guard = start(&pool, "work").unwrap();
+    let id = take(&pool, &guard, Of::Itself).unwrap();
+    vm::release(&pool, &guard, Ending::Discard).unwrap();
+    drop(guard);
+    let end = || vm::set(&pool, &name("debian-next"), &[("versioned", "no")]);
+    let refused = end().unwrap_err().to_string();
+    assert!(refused.contains(&format!("the savestate {id} was taken on it")), "{refused}");
+    assert!(pool.vm(&name("debian-next")).unwrap().record.versioned.is_some());
+    savestate::remove(&pool, &savestate::find(&pool, &id.to_string()).unwrap()).unwrap();
+    end().unwrap();
+    is_whole(&pool);
+}
