@@ -185,13 +185,16 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
     }
 }
 
+/// Returns one of the names that are meant.
+type Among<'a> = dyn Fn(u8, &dyn Fn(&str) -> bool) -> Option<String> + 'a;
+
 /// Returns the verb of savestates that is meant: of one, and of a VM that runs.
 fn of_savestates(
     model: &Model,
     (kind, saved, running): (u8, Option<u32>, Option<String>),
     (one, three): (u8, u8),
     one_of: &dyn Fn(u8) -> String,
-    among: &dyn Fn(u8, &dyn Fn(&str) -> bool) -> Option<String>,
+    among: &Among<'_>,
 ) -> Act {
     let with_hot = |which| among(which, &|name| model.hot_of(name).is_some());
     match (kind, saved, running) {
