@@ -12,8 +12,10 @@ mod mapped;
 mod model;
 mod orders;
 mod places;
+mod played;
 #[path = "../pools/mod.rs"]
 mod pools;
+mod saved_on;
 
 use ebbtide::pool::{Pool, check, repair};
 

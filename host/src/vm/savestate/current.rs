@@ -4,7 +4,7 @@ use super::{Kind, Savestate, read::list};
 use crate::{
     error::{Error, Result},
     name::{VmName, VolumeName},
-    pool::Pool,
+    pool::{Pool, store::Inode},
     vm::{Record, Vm},
     volume::{Files, Role},
 };
@@ -53,6 +53,28 @@ pub(super) fn versions(
 /// Returns the template that a VM boots from now: of a versioned one the newest version.
 pub(super) fn template(pool: &Pool, vm: &Vm) -> Result<Option<VmName>> {
     vm.record.template.as_ref().map(|template| pool.actual(template)).transpose()
+}
+
+/// Returns the template that a VM runs on: of a versioned one the version whose root it was started with, the newest of those that
+/// share it. `None` where that is gone: what the name means by now may be another one.
+pub(super) fn ran_on(pool: &Pool, vm: &Vm) -> Result<Option<VmName>> {
+    let Some(name) = &vm.record.template else { return Ok(None) };
+    if vm.record.root.own || pool.named(name)?.is_some() {
+        return template(pool, vm);
+    }
+    let root = |vm: &Vm| -> Result<Option<Inode>> {
+        let file = vm.volume(pool, &VolumeName::root())?.files.clean();
+        let stat = pool.store().stat(&file);
+        let stat = stat.map_err(Error::doing(format!("look at {}", file.display())))?;
+        Ok(stat.map(|stat| stat.inode))
+    };
+    let its = root(vm)?;
+    for (_, version) in pool.versions_of(name)?.into_iter().rev() {
+        if root(&version)? == its {
+            return Ok(Some(version.name));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns whether a machine of a VM that is started now would begin with the versions that a savestate's has begun with, and

@@ -65,7 +65,7 @@ pub struct Savestate {
     pub kind: Kind,
     /// When it was taken.
     pub time: Timestamp,
-    /// The VM's template at that time; of a versioned one the version.
+    /// The VM's template; of a versioned one the version that the machine ran on, unless that was gone by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<VmName>,
     /// Which versions the disks of the machine had begun with, as [`is_current`] knows them again.

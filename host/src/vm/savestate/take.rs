@@ -2,7 +2,7 @@
 
 use super::{
     FILE, FORMAT, Kind, SAVESTATES, Savestate,
-    current::{Begins, template, versions},
+    current::{Begins, ran_on, versions},
     dir_of,
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Taking {
             Of::Hot(owner) => (owner, Kind::Hot),
         };
         let versions = versions(pool, &vm, Begins::Then)?;
-        let template = template(pool, owner)?;
+        let template = ran_on(pool, &vm)?;
         let uuid = Uuid::new_v4();
         let aside = {
             let lock = pool.lock()?;

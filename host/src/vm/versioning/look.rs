@@ -95,9 +95,19 @@ pub(in crate::vm) fn check(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
     }
 }
 
-/// Refuses to end the versions of a VM whose old name another one has, or from which something boots that runs.
+/// Refuses to end the versions of a VM whose old name another one has, from which something boots that runs, or on which a
+/// savestate was taken.
 pub(in crate::vm) fn check_end(pool: &Pool, vm: &Vm) -> Result<()> {
     copy::refuse_running(pool, vm)?;
+    let mut references = Lineage::look(pool)?.references(vm);
+    // A savestate names what it was taken on, and nobody writes to it.
+    references.retain(|reference| matches!(reference, Reference::Savestate(_)));
+    if !references.is_empty() {
+        let text = format!("{} cannot have its old name: {}", vm.name, sentence(&references));
+        return Err(Refusal::new(RefusalKind::Rule, text)
+            .hint("'ebbtide savestate remove' removes a savestate")
+            .into());
+    }
     let Some(old) = vm.name.of_next() else { return Ok(()) };
     let Some(other) = pool.named(&old)? else { return Ok(()) };
     let text = format!("{} cannot have its old name: there is {}", vm.name, other.dir.display());

@@ -41,11 +41,26 @@ pub(crate) enum Act {
     Revert(u32),
     CloneSnapshot(u32, String),
     RemoveSnapshot(u32),
+    /// A savestate of a VM that runs.
+    Save(String),
+    /// A hot one, of a clone that is made for it.
+    Hot(String),
+    Unsave(u32),
+    /// Its machine goes on from a savestate.
+    From {
+        name: String,
+        id: u32,
+        locked: bool,
+    },
+    /// A clone of it goes on from its hot savestate.
+    Resume(String, Instance),
+    /// One that stands ready is taken.
+    HandOver(String),
 }
 
 impl Act {
-    /// Returns whether a cut of it leaves the old or the new. Of a run and of a removal it may leave some disks, or links,
-    /// of each, and what comes next goes on.
+    /// Returns whether it is known what a cut of it may leave. Of a run it may leave some disks of each, and what comes next
+    /// goes on.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(
             self,
@@ -57,11 +72,14 @@ impl Act {
                 | Self::Discard(_)
                 | Self::Instance(..)
                 | Self::Snapshot(_)
-                | Self::Remove(_)
-                | Self::RemoveSnapshot(_)
+                | Self::From { .. }
+                | Self::Resume(..)
         )
     }
 }
+
+/// How many kinds of verbs a case can mean.
+const KINDS: u8 = 52;
 
 /// New names: also those that versions and starts of `a` would have.
 const NEW: [&str; 9] = ["c", "d", "e", "f", "a", "a-next", "a-v2", "a-inst1", "b-v1"];
@@ -70,14 +88,19 @@ const NEW: [&str; 9] = ["c", "d", "e", "f", "a", "a-next", "a-v2", "a-inst1", "b
 pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
     let names = model.names_and_aliases();
     let old = |which: u8| names.get(usize::from(which) % names.len().max(1)).cloned();
-    let one_of = |which: u8| old(which).unwrap_or_else(|| "a".into());
-    let new = |which: u8| match which % 16 {
-        15 => one_of(which / 16),
-        which => NEW[usize::from(which) % NEW.len()].to_owned(),
-    };
     let among = |which: u8, is_meant: &dyn Fn(&str) -> bool| {
         let all: Vec<_> = names.iter().filter(|name| is_meant(name)).collect();
         all.get(usize::from(which) % all.len().max(1)).map(|name| (*name).clone())
+    };
+    // Who takes the lock of one that an engine has waits for it in vain, and some of that is enough.
+    let free = |which: u8| {
+        let free = |name: &str| !model.vms.get(name).is_some_and(|vm| vm.locked);
+        among(which, &free).filter(|_| !which.is_multiple_of(8))
+    };
+    let one_of = |which: u8| free(which).or_else(|| old(which)).unwrap_or_else(|| "a".into());
+    let new = |which: u8| match which % 16 {
+        15 => one_of(which / 16),
+        which => NEW[usize::from(which) % NEW.len()].to_owned(),
     };
     let running = |which: u8| among(which, &|name| model.is_running(name));
     let working = |which: u8| {
@@ -89,6 +112,10 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         let all: Vec<u32> = model.snapshots.keys().copied().collect();
         all.get(usize::from(which) % all.len().max(1)).copied()
     };
+    let saved = |which: u8| {
+        let all: Vec<u32> = model.saved.keys().copied().collect();
+        all.get(usize::from(which) % all.len().max(1)).copied()
+    };
     let bootable =
         |which: u8| among(which, &|name| model.is_template(name)).unwrap_or_else(|| one_of(which));
     let needed = |which: u8| {
@@ -97,8 +124,21 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         needed.filter(|_| three % 2 == 0).unwrap_or_else(|| one_of(which))
     };
     // Many VMs show nothing that few do not, and take long.
-    let kind = if names.len() > 8 && matches!(kind % 40, 0..=3 | 17..=22 | 36) { 23 } else { kind };
-    match (kind % 40, snapshot(two), running(one)) {
+    let kind = match kind % KINDS {
+        0..=3 | 17..=22 | 36 | 49..=50 if names.len() > 8 => 23,
+        40..=44 if model.saved.len() > 5 => 45,
+        kind => kind,
+    };
+    if kind >= 40 {
+        return of_savestates(
+            model,
+            (kind, saved(two), running(one)),
+            (one, three),
+            &one_of,
+            &among,
+        );
+    }
+    match (kind, snapshot(two), running(one)) {
         (0, ..) => Act::Template(new(one)),
         (1..=3, ..) => Act::AppVm {
             name: new(one),
@@ -142,6 +182,44 @@ pub(crate) fn choose(model: &Model, (kind, one, two, three, byte): Raw) -> Act {
         (36, Some(id), _) => Act::CloneSnapshot(id, new(one)),
         (37, Some(id), _) => Act::RemoveSnapshot(id),
         (_, Some(id), _) => Act::Revert(id),
+    }
+}
+
+/// Returns one of the names that are meant.
+type Among<'a> = dyn Fn(u8, &dyn Fn(&str) -> bool) -> Option<String> + 'a;
+
+/// Returns the verb of savestates that is meant: of one, and of a VM that runs.
+fn of_savestates(
+    model: &Model,
+    (kind, saved, running): (u8, Option<u32>, Option<String>),
+    (one, three): (u8, u8),
+    one_of: &dyn Fn(u8) -> String,
+    among: &Among<'_>,
+) -> Act {
+    let with_hot = |which| among(which, &|name| model.hot_of(name).is_some());
+    match (kind, saved, running) {
+        (40..=42, _, Some(running)) => Act::Save(running),
+        (43..=44, ..) => Act::Hot(one_of(one)),
+        (45, Some(id), _) => Act::Unsave(id),
+        (46..=48, Some(id), _) => {
+            let fits = |name: &str| {
+                model.vms.get(name).is_some_and(|vm| {
+                    let is_free = !vm.runs && !vm.immutable && vm.dirty.is_empty();
+                    is_free && vm.shown().iter().eq(model.saved[&id].disks.keys())
+                })
+            };
+            let name = among(one, &fits).filter(|_| !three.is_multiple_of(4));
+            Act::From { name: name.unwrap_or_else(|| one_of(one)), id, locked: three % 8 == 1 }
+        }
+        (49..=50, ..) => {
+            let what = if kind == 49 { Instance::Disposable } else { Instance::Ready };
+            Act::Resume(with_hot(one).unwrap_or_else(|| one_of(one)), what)
+        }
+        (51, ..) => {
+            let is_ready = |name: &str| model.vms.get(name).is_some_and(|vm| vm.stands_ready());
+            Act::HandOver(among(one, &is_ready).unwrap_or_else(|| one_of(one)))
+        }
+        _ => Act::Start { name: one_of(one), locked: three % 8 == 0 },
     }
 }
 

@@ -1,12 +1,20 @@
 //! Random verbs against a small model of the rules, and each cut somewhere on the way.
 //!
-//! `rules` is the model, `act` the verbs, `world` does them with a pool and compares. After each verb the next command has
+//! `rules` is the model, with `place`, `settings`, `shots` and `saved` for what its names say; `act` the verbs. `world` does them
+//! with a pool, `savestates` those of savestates; `compare` looks at what became of it, `cut` at what a cut
+//! leaves. After each verb the next command has
 //! come by, as a user's would: what is due is made, what nobody refers to is gone.
 
 mod act;
+mod compare;
+mod cut;
+mod machine;
 mod place;
 mod rules;
+mod saved;
+mod savestates;
 mod settings;
+mod shots;
 mod world;
 
 use act::{Act, Raw};
@@ -69,7 +77,9 @@ fn end(world: &mut World, model: &mut Model) {
     for id in model.snapshots.keys().copied().collect::<Vec<_>>() {
         step(world, model, &Act::RemoveSnapshot(id), None);
     }
-    assert_eq!(crate::pools::tree(&world.store), ["appvms", "snapshots", "vm-templates"]);
+    let mut left = crate::pools::tree(&world.store);
+    left.retain(|path| path != "savestates");
+    assert_eq!(left, ["appvms", "snapshots", "vm-templates"]);
 }
 
 proptest! {

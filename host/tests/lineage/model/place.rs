@@ -1,8 +1,7 @@
 //! The rules of a VM's place among others: names, references, clones, versions.
 
-use super::rules::{Machine, Model};
+use super::{machine::Machine, rules::Model};
 use ebbtide::vm::Instance;
-use std::collections::BTreeMap;
 
 impl Model {
     /// Returns the names of VMs, and those that mean the newest version of one.
@@ -29,7 +28,7 @@ impl Model {
     }
 
     /// Returns the versions with a name in common, the oldest first.
-    fn versions(&self, of: &str) -> Vec<(u64, String)> {
+    pub(crate) fn versions(&self, of: &str) -> Vec<(u64, String)> {
         let its = self.vms.iter().filter(|(_, vm)| vm.version_of.as_deref() == Some(of));
         let number = |name: &String| name.strip_prefix(of)?.strip_prefix("-v")?.parse().ok();
         let mut found: Vec<_> =
@@ -55,7 +54,7 @@ impl Model {
         (found.template.is_none() && !found.volatile).then_some(())
     }
 
-    /// Returns whether something refers to a VM: it runs, is booted from, or a start of it runs.
+    /// Returns whether something refers to a VM: it runs, is booted from, a start of it runs, or a savestate was taken on it.
     pub(crate) fn is_referred_to(&self, name: &str) -> bool {
         let boots_from = |template: &String| {
             if self.vms.contains_key(template) {
@@ -68,6 +67,7 @@ impl Model {
         self.is_running(name)
             || self.vms.values().any(|vm| vm.template.as_ref().is_some_and(boots_from))
             || self.has_running_start(name)
+            || self.is_saved_on(name)
     }
 
     pub(crate) fn has_running_start(&self, name: &str) -> bool {
@@ -77,25 +77,9 @@ impl Model {
 
     /// Returns a linked clone: it has the versions, and nothing of the place among others.
     fn linked(&mut self, from: &str) -> Machine {
-        let from_vm = self.vms[from].clone();
-        Machine {
-            uuid: self.new_id(),
-            base: Some(from.into()),
-            template: from_vm.template,
-            own_root: from_vm.own_root,
-            disks: from_vm.disks,
-            dirty: BTreeMap::new(),
-            runs: false,
-            locked: false,
-            sees: None,
-            parent: None,
-            immutable: false,
-            volatile: false,
-            internal: false,
-            instance: None,
-            version_of: None,
-            versioned: None,
-        }
+        let base = self.vms[from].clone();
+        let new = self.blank(base.template, base.own_root);
+        Machine { base: Some(from.into()), disks: base.disks, ..new }
     }
 
     /// Makes a linked clone, and returns what it is one of.
@@ -103,6 +87,7 @@ impl Model {
         let from = self.resolve(from)?;
         self.is_free(to)?;
         let new = self.linked(&from);
+        self.copy_saved(self.vms[&from].uuid, new.uuid);
         self.vms.insert(to.into(), new);
         Some(from)
     }
@@ -131,17 +116,22 @@ impl Model {
     /// Makes the clone that a start makes, and returns its name.
     pub(crate) fn instance(&mut self, name: &str, what: Instance) -> Option<String> {
         let from = self.resolve(name)?;
-        let is_going =
-            self.vms[&from].volatile && self.vms[&from].instance != Some(Instance::Disposable);
+        let is_going = self.vms[&from].volatile
+            && matches!(self.vms[&from].instance, None | Some(Instance::Kept));
         if is_going || what == Instance::Kept && !self.vms[&from].immutable {
             return None;
         }
-        let kind = if what == Instance::Kept { "inst" } else { "disp" };
+        let kind = match what {
+            Instance::Kept => "inst",
+            Instance::Disposable | Instance::Ready => "disp",
+            Instance::Seed => "seed",
+        };
         let free = (1..).map(|number| format!("{name}-{kind}{number}"));
         let free = free.into_iter().find(|free| !self.vms.contains_key(free))?;
         let mut new = self.linked(&from);
         new.instance = Some(what);
         new.volatile = what != Instance::Kept;
+        new.internal = matches!(what, Instance::Ready | Instance::Seed);
         self.vms.insert(free.clone(), new);
         Some(free)
     }
@@ -160,6 +150,7 @@ impl Model {
             |model: &Self, name: &String| model.vms[name].volatile && !model.is_referred_to(name);
         while let Some(name) = self.names().into_iter().find(|name| is_free(self, name)) {
             let Some(gone) = self.vms.remove(&name) else { return };
+            self.saved.retain(|_, saved| saved.of != gone.uuid);
             for vm in self.vms.values_mut().filter(|vm| vm.base.as_ref() == Some(&name)) {
                 vm.base.clone_from(&gone.base);
             }

@@ -1,61 +1,19 @@
 //! The rules, as their pages have them: what each verb does to the VMs of a pool, or that it is refused.
 
-use super::{act::Act, settings};
+use super::{
+    act::Act,
+    machine::{Machine, Saved, Shot, Version},
+    settings,
+};
 use ebbtide::{pool::driver::Ending, vm::Instance};
 use std::collections::BTreeMap;
-
-/// A version: which file, and its first byte.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Version {
-    pub(crate) file: u32,
-    pub(crate) byte: u8,
-}
-
-/// Disks by their names.
-pub(crate) type Disks = BTreeMap<&'static str, Version>;
-
-/// A VM.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Machine {
-    pub(crate) uuid: u32,
-    /// `None`: it is a template.
-    pub(crate) template: Option<String>,
-    pub(crate) own_root: bool,
-    pub(crate) base: Option<String>,
-    /// Current versions of the disks that it keeps.
-    pub(crate) disks: Disks,
-    /// What is written and not committed.
-    pub(crate) dirty: BTreeMap<&'static str, u8>,
-    pub(crate) runs: bool,
-    /// Whether its engine has its lock.
-    pub(crate) locked: bool,
-    /// What a running one sees of its template's root.
-    pub(crate) sees: Option<u8>,
-    /// The snapshot that it began with.
-    pub(crate) parent: Option<u32>,
-    pub(crate) immutable: bool,
-    pub(crate) volatile: bool,
-    pub(crate) internal: bool,
-    pub(crate) instance: Option<Instance>,
-    pub(crate) version_of: Option<String>,
-    /// Of a working VM: whether by hand, and whether with history.
-    pub(crate) versioned: Option<(bool, bool)>,
-}
-
-/// A snapshot.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Shot {
-    pub(crate) parent: Option<u32>,
-    pub(crate) disks: Disks,
-    /// The VM as it was.
-    pub(crate) of: Machine,
-}
 
 /// A pool.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Model {
     pub(crate) vms: BTreeMap<String, Machine>,
     pub(crate) snapshots: BTreeMap<u32, Shot>,
+    pub(crate) saved: BTreeMap<u32, Saved>,
     next: u32,
 }
 
@@ -130,35 +88,23 @@ impl Model {
             Act::Snapshot(name) => self.snapshot(name)?,
             Act::Revert(id) => self.revert(*id)?,
             Act::CloneSnapshot(id, name) => self.clone_snapshot(*id, name)?,
-            Act::RemoveSnapshot(id) => {
-                let gone = self.snapshots.remove(id)?.parent;
-                let parents = self.snapshots.values_mut().map(|child| &mut child.parent);
-                let parents = parents.chain(self.vms.values_mut().map(|vm| &mut vm.parent));
-                parents.filter(|parent| **parent == Some(*id)).for_each(|parent| *parent = gone);
+            Act::RemoveSnapshot(id) => self.remove_snapshot(*id)?,
+            Act::Save(name) => self.save(name)?,
+            Act::Hot(name) => self.save_hot(name, true)?,
+            Act::Unsave(id) => drop(self.saved.remove(id)?),
+            Act::From { name, id, locked } => {
+                let name = self.resolve(name)?;
+                self.start_from(&name, *id)?;
+                self.vms.get_mut(&name)?.locked = *locked;
             }
+            Act::Resume(name, what) => self.resume(name, *what)?,
+            Act::HandOver(name) => self.hand_over(name)?,
         }
         Some(())
     }
 
-    fn blank(&mut self, template: Option<String>, own_root: bool) -> Machine {
-        Machine {
-            uuid: self.new_id(),
-            template,
-            own_root,
-            base: None,
-            disks: Disks::new(),
-            dirty: BTreeMap::new(),
-            runs: false,
-            locked: false,
-            sees: None,
-            parent: None,
-            immutable: false,
-            volatile: false,
-            internal: false,
-            instance: None,
-            version_of: None,
-            versioned: None,
-        }
+    pub(crate) fn blank(&mut self, template: Option<String>, own_root: bool) -> Machine {
+        Machine { uuid: self.new_id(), template, own_root, ..Machine::default() }
     }
 
     pub(crate) fn version(&mut self, byte: u8) -> Version {
@@ -166,16 +112,16 @@ impl Model {
     }
 
     /// Returns a VM that does not run and whose disks may change.
-    fn still(&mut self, name: &str) -> Option<&mut Machine> {
+    pub(crate) fn still(&mut self, name: &str) -> Option<&mut Machine> {
         let name = self.resolve(name)?;
         self.vms.get_mut(&name).filter(|machine| !machine.runs && !machine.immutable)
     }
 
-    fn running(&mut self, name: &str) -> Option<&mut Machine> {
+    pub(crate) fn running(&mut self, name: &str) -> Option<&mut Machine> {
         self.vms.get_mut(name).filter(|machine| machine.runs)
     }
 
-    fn start(&mut self, name: &str) -> Option<()> {
+    pub(crate) fn start(&mut self, name: &str) -> Option<()> {
         let root = match &self.vms[name].template {
             Some(template) => Some(self.vms[&self.resolve(template)?].disks["root"]),
             None => None,
@@ -185,7 +131,7 @@ impl Model {
         if machine.own_root {
             machine.disks.entry("root").or_insert(root?);
         } else {
-            machine.sees = root.map(|root| root.byte);
+            machine.sees = root;
         }
         Some(())
     }
@@ -208,48 +154,5 @@ impl Model {
             self.next += 1;
             machine.disks.insert(disk, Version { file: self.next, byte });
         }
-    }
-
-    fn snapshot(&mut self, name: &str) -> Option<()> {
-        let name = self.resolve(name)?;
-        let of = self.vms[&name].clone();
-        let mut disks = of.disks.clone();
-        for (disk, version) in &mut disks {
-            // What runs may be written to, so it is a copy.
-            if of.runs || of.dirty.contains_key(disk) {
-                *version = self.version(of.dirty.get(disk).copied().unwrap_or(version.byte));
-            }
-        }
-        let id = self.new_id();
-        self.vms.get_mut(&name)?.parent = Some(id);
-        self.snapshots.insert(id, Shot { parent: of.parent, disks, of });
-        Some(())
-    }
-
-    fn revert(&mut self, id: u32) -> Option<()> {
-        let shot = self.snapshots.get(&id)?.clone();
-        let its = |(_, vm): &(&String, &Machine)| vm.uuid == shot.of.uuid;
-        let name = self.vms.iter().find(its)?.0.clone();
-        let template = shot.of.template.filter(|template| self.is_template(template));
-        let machine = self.still(&name)?;
-        if shot.disks.keys().any(|disk| machine.dirty.contains_key(disk)) {
-            return None;
-        }
-        machine.disks.extend(shot.disks);
-        machine.template = template.or(machine.template.take());
-        machine.parent = Some(id);
-        Some(())
-    }
-
-    fn clone_snapshot(&mut self, id: u32, name: &str) -> Option<()> {
-        let shot = self.snapshots.get(&id)?.clone();
-        self.is_free(name)?;
-        if shot.of.template.as_ref().is_some_and(|template| !self.is_template(template)) {
-            return None;
-        }
-        let mut new = self.blank(shot.of.template, shot.of.own_root);
-        (new.disks, new.parent) = (shot.disks, Some(id));
-        self.vms.insert(name.into(), new);
-        Some(())
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of settings.
 
-use super::rules::{Machine, Model};
+use super::{machine::Machine, rules::Model};
 
 /// Changes settings, all or none.
 pub(crate) fn set(model: &mut Model, name: &str, settings: &[(&str, String)]) -> Option<()> {
@@ -52,7 +52,8 @@ pub(crate) fn set(model: &mut Model, name: &str, settings: &[(&str, String)]) ->
     }
     let became = after.immutable && !before.immutable;
     let ended = before.immutable && !after.immutable;
-    let is_bound = before.version_of.is_some() || model.has_running_start(name);
+    let is_needed = model.has_running_start(name) || model.is_saved_on(name);
+    let is_bound = before.version_of.is_some() || is_needed;
     if became && (before.versioned.is_some() || !before.dirty.is_empty()) || ended && is_bound {
         return None;
     }
@@ -69,6 +70,7 @@ fn place(model: &mut Model, name: &str, before: &Machine, after: Machine) -> Opt
             if is_other
                 || !after.dirty.is_empty()
                 || model.has_running_start(name)
+                || model.is_saved_on(name)
                 || name.ends_with("-next")
                 || model.is_free(&next).is_none()
             {
@@ -79,7 +81,8 @@ fn place(model: &mut Model, name: &str, before: &Machine, after: Machine) -> Opt
         (Some(_), None) => {
             let old = name.trim_end_matches("-next").to_owned();
             let boots = |vm: &Machine| vm.template.as_deref() == Some(name);
-            if model.vms.values().any(|vm| boots(vm) && vm.runs) {
+            // A savestate says by its name what it was taken on.
+            if model.vms.values().any(|vm| boots(vm) && vm.runs) || model.is_saved_on(name) {
                 return None;
             }
             // Who boots from the working VM itself goes with it to its old name.

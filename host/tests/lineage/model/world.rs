@@ -1,31 +1,24 @@
 //! The verbs done with a pool in memory, and what is found in it.
 
-use super::{
-    act::Act,
-    rules::{Machine, Model, Version},
-};
+use super::{act::Act, rules::Model};
 use crate::pools::{SIZE, empty, name, over, template, tree};
 use ebbtide::{
     Error, Result,
     error::{Refusal, RefusalKind},
-    pool::{
-        Pool,
-        driver::{MemoryStore, memory::Fault},
-        store::{Store as _, Unseen},
-    },
-    vm::{self, Allow, Guard, HowVersioned, Kind, NewVm, PREPARE, Run, Snapshot, Vm},
+    pool::{Pool, driver::MemoryStore, store::Unseen},
+    vm::{self, Allow, Guard, NewVm, PREPARE, Run, Snapshot},
 };
 use ebbtide_format::units::Bytes;
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub(crate) struct World {
     pub(crate) store: MemoryStore,
-    pool: Pool,
+    pub(super) pool: Pool,
     /// Engines that have their VM's lock.
-    engines: BTreeMap<String, Guard>,
-    /// Which VM and which snapshot of the model is which.
-    uuids: BTreeMap<u32, Uuid>,
+    pub(super) engines: BTreeMap<String, Guard>,
+    /// Which VM, snapshot and savestate of the model is which.
+    pub(super) uuids: BTreeMap<u32, Uuid>,
     /// The verbs so far, for whoever looks for what went wrong.
     pub(crate) done: Vec<Act>,
 }
@@ -103,17 +96,22 @@ impl World {
             Act::RemoveSnapshot(id) => {
                 vm::remove_snapshot(pool, &self.uuids[id].to_string())?;
             }
+            of_savestates => return self.act_saved(of_savestates, old, new),
         }
         Ok(())
     }
 
     fn start(&mut self, guard: Guard, locked: bool) -> Result<()> {
-        let engine = if locked { "qemu" } else { PREPARE };
-        vm::prepare(&self.pool, &guard, Run::new(engine)?)?;
+        vm::prepare(&self.pool, &guard, run_by(locked)?)?;
+        self.keep(guard, locked);
+        Ok(())
+    }
+
+    /// Keeps the lock of a VM for its engine, where that is one that has it.
+    pub(super) fn keep(&mut self, guard: Guard, locked: bool) {
         if locked {
             self.engines.insert(guard.vm().name.to_string(), guard);
         }
-        Ok(())
     }
 
     fn snapshot(&self, id: u32) -> Result<Snapshot> {
@@ -130,136 +128,24 @@ impl World {
         assert!(all.into_iter().any(|said| said.is_empty()), "it has no end");
     }
 
-    /// Does a verb in a copy of the pool and kills it before one of its changes: later commands come to the old or the new.
-    pub(crate) fn cut(&self, act: &Act, changes: u64, models: [&Model; 2]) {
-        if !self.engines.is_empty() {
-            return;
-        }
-        let store = self.store.fork();
-        let mut world = self.over(&store);
-        store.budget(changes, Fault::Kill);
-        let _ = world.act(act, models[0], models[1]);
-        if !store.revive() {
-            return;
-        }
-        // What the process held is gone with it.
-        let world = self.over(&store.fork());
-        for vm in world.pool.vms().unwrap().vms {
-            drop(Guard::take(&world.pool, &vm.name, "settle", Allow::Prepared));
-        }
-        vm::sweep(&world.pool).unwrap();
-        world.follow_up();
-        crate::is_mended(&world.pool);
-        let compare = |model: &Model| self.over(&world.store).compare(model);
-        if let Err(new) = compare(models[1])
-            && let Err(old) = compare(models[0])
-        {
-            panic!(
-                "cut at {changes}: not the old: {old}; not the new: {new}; the last of {:?}",
-                self.done
-            );
-        }
-    }
-
-    fn over(&self, store: &MemoryStore) -> Self {
+    pub(super) fn over(&self, store: &MemoryStore) -> Self {
         let (store, pool) = (store.clone(), over(store));
         Self { store, pool, engines: BTreeMap::new(), uuids: self.uuids.clone(), done: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) {
-        let left: Vec<_> =
-            tree(&self.store).into_iter().filter(|path| !path.starts_with("snapshots/")).collect();
+        let mut left = tree(&self.store);
+        left.retain(|path| !path.starts_with("snapshots/") && path != "savestates");
         assert_eq!(left, ["appvms", "snapshots", "vm-templates"]);
     }
-
-    /// Returns a difference between what is there and the model.
-    pub(crate) fn compare(&mut self, model: &Model) -> std::result::Result<(), String> {
-        let vms = self.pool.vms().map_err(|error| error.to_string())?.vms;
-        let names: Vec<_> = vms.iter().map(|vm| vm.name.to_string()).collect();
-        same("VMs", &names, &model.names())?;
-        let (snapshots, unreadable) = vm::snapshots(&self.pool).map_err(|e| e.to_string())?;
-        same("unreadable", &unreadable.len(), &0)?;
-        same("snapshots", &snapshots.len(), &model.snapshots.len())?;
-        for (vm, machine) in vms.iter().zip(model.vms.values()) {
-            let uuid = *self.uuids.entry(machine.uuid).or_insert(vm.record.uuid);
-            same("UUID", &uuid, &vm.record.uuid)?;
-            self.compare_vm(vm, machine).map_err(|what| format!("{}: {what}", vm.name))?;
-        }
-        for (id, shot) in &model.snapshots {
-            let found = snapshots.iter().find(|found| found.uuid == self.uuids[id]);
-            let found = found.ok_or_else(|| format!("no snapshot {id}"))?;
-            same("snapshot of", &found.snapshot_of, &self.uuids.get(&shot.of.uuid).copied())?;
-            same("its parent", &found.parent, &self.uuid(shot.parent))?;
-            let files = |disk: &str| self.byte(&found.dir().join(format!("{disk}.img")));
-            compare_disks(&shot.disks, files, "snapshot")?;
-        }
-        Ok(())
-    }
-
-    fn uuid(&self, id: Option<u32>) -> Option<Uuid> {
-        id.and_then(|id| self.uuids.get(&id).copied())
-    }
-
-    fn compare_vm(&self, vm: &Vm, machine: &Machine) -> std::result::Result<(), String> {
-        let (record, flags) = (&vm.record, &vm.record.flags);
-        let text = |name: &Option<ebbtide::VmName>| name.as_ref().map(ToString::to_string);
-        same("kind", &(record.kind == Kind::Template), &machine.template.is_none())?;
-        same("template", &text(&record.template), &machine.template)?;
-        same("base", &text(&record.base), &machine.base)?;
-        same("immutable", &flags.immutable, &machine.immutable)?;
-        same("volatile", &flags.volatile, &machine.volatile)?;
-        same("internal", &flags.internal, &machine.internal)?;
-        same("instance", &flags.instance, &machine.instance)?;
-        same("version of", &text(&flags.version_of), &machine.version_of)?;
-        same("replaces", &flags.replaces, &None)?;
-        let how = machine.versioned.map(|(manual, history)| HowVersioned { manual, history });
-        same("versioned", &record.versioned, &how)?;
-        same("parent", &record.parent, &self.uuid(machine.parent))?;
-        compare_disks(&machine.disks, |disk| self.byte_of(vm, disk), "version")?;
-        for (disk, version) in &machine.disks {
-            let there = machine.dirty.get(disk).copied();
-            let wanted = there.or(machine.runs.then_some(version.byte));
-            same(disk, &self.byte_of(vm, &format!("{disk}-dirty")), &wanted)?;
-        }
-        if machine.template.is_some() && !machine.own_root {
-            same("what it sees", &self.byte_of(vm, "root"), &machine.sees)?;
-        }
-        Ok(())
-    }
-
-    fn byte_of(&self, vm: &Vm, file: &str) -> Option<u8> {
-        self.byte(&vm.dir.join(format!("{file}.img")))
-    }
-
-    fn byte(&self, file: &Path) -> Option<u8> {
-        self.store.stat(file).unwrap()?;
-        self.store.bytes(file, 0, 1).ok()?.first().copied()
-    }
 }
 
-fn compare_disks(
-    disks: &BTreeMap<&'static str, Version>,
-    found: impl Fn(&str) -> Option<u8>,
-    what: &str,
-) -> std::result::Result<(), String> {
-    for (disk, version) in disks {
-        same(&format!("{what} of {disk}"), &found(disk), &Some(version.byte))?;
-    }
-    Ok(())
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(
-    what: &str,
-    found: &T,
-    wanted: &T,
-) -> std::result::Result<(), String> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(format!("{what}: found {found:?}, wanted {wanted:?}"))
+/// Returns who runs a VM: an engine that has its lock, or one of others.
+pub(super) fn run_by(locked: bool) -> Result<Run> {
+    Run::new(if locked { "qemu" } else { PREPARE })
 }
 
 /// What the model refuses and no verb does: a test's own request that makes no sense.
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     Refusal::new(RefusalKind::Rule, "there is no such thing here").into()
 }
