@@ -82,9 +82,8 @@ impl World {
     /// Has a machine go on from a savestate.
     fn go_on(&mut self, guard: Guard, from: Uuid, locked: bool) -> Result<()> {
         let source = savestate::source(&self.pool, &from.to_string())?;
-        let mut run = run_by(locked)?;
-        run.resumed = Some(from);
-        savestate::prepare_from(&self.pool, &guard, run, &source)?;
+        savestate::prepare_from(&self.pool, &guard, &mut run_by(locked)?, &source)?;
+        vm::goes_on(&self.pool, &guard)?;
         self.keep(guard, locked);
         Ok(())
     }
