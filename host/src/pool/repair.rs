@@ -60,6 +60,11 @@ pub fn repair(pool: &Pool) -> Result<Repaired> {
     if is_half_removed {
         repaired.done.extend(vm::sweep(pool)?);
     }
+    // What was settled may have been what others waited for: a disposable that the host took down with it.
+    match vm::follow_up(pool) {
+        Ok(said) => repaired.done.extend(said),
+        Err(error) => log::warn!("{}", error.chain()),
+    }
     repaired.left = check::check(pool)?.findings;
     Ok(repaired)
 }

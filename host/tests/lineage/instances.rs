@@ -4,7 +4,7 @@ use crate::{is_whole, pools::*};
 use ebbtide::{
     Error,
     error::RefusalKind,
-    pool::driver::Ending,
+    pool::{driver::Ending, repair},
     vm::{self, Instance, Run},
 };
 
@@ -53,6 +53,19 @@ fn a_disposable_that_is_about_to_start_is_nobodys_leftover() {
     // Its starter is gone.
     vm::sweep(&pool).unwrap();
     assert!(pool.vm(&name("work-disp1")).is_err());
+}
+
+#[test]
+fn a_disposable_that_went_down_with_the_host_goes_by_a_repair() {
+    let (store, pool) = usual();
+    let before = tree(&store);
+    let guard = started(&pool, "work", Instance::Disposable);
+    write(&store, &guard.vm().dir, "private", b"one!");
+    drop(guard);
+    let repaired = repair::repair(&pool).unwrap();
+    assert!(repaired.is_clean(), "{:?}", repaired.left);
+    assert!(repaired.done.iter().any(|said| said.contains("work-disp1")), "{:?}", repaired.done);
+    assert_eq!(tree(&store), before);
 }
 
 #[test]
