@@ -1,6 +1,5 @@
 //! How a failure is told: `ebbtide: …` with its causes, a hint, and the exit status.
 
-use super::printable::printable;
 use clap::error::ErrorKind;
 use ebbtide::{Error, error::RefusalKind};
 use std::{
@@ -26,7 +25,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
 pub(crate) fn tell(error: &Error) {
     super::out::say(&error.chain());
     if let Some(hint) = error.hint() {
-        let _ = writeln!(io::stderr(), "hint: {}", printable(hint));
+        super::out::hint(hint);
     }
 }
 

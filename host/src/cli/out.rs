@@ -47,6 +47,11 @@ pub(crate) fn say(sentence: &str) {
     let _ = writeln!(io::stderr(), "ebbtide: {}", printable(sentence));
 }
 
+/// Says what the person may do, below what was said before, on standard error.
+pub(crate) fn hint(sentence: &str) {
+    let _ = writeln!(io::stderr(), "hint: {}", printable(sentence));
+}
+
 fn bytes(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -14,7 +14,7 @@ use ebbtide::{
         Pool,
         driver::{Ending, Outcome},
     },
-    vm::{Allow, Guard, Status, look, release, status},
+    vm::{Allow, Guard, Lineage, Status, look, release, status},
 };
 use std::time::Duration;
 
@@ -54,12 +54,31 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
         }
         Status::Stopped if !options.discard || !look(&pool, pool.vm(name)?)?.uncommitted => {
             out::say(&format!("{name} does not run"));
+            starts(&pool, name).iter().for_each(|hint| out::hint(hint));
             Ok(())
         }
         // Refused, or settled.
         _ => {
             let guard = take(&pool, name, "stop", Allow::Stopped)?;
             settled(context, &pool, &guard, options.discard)
+        }
+    }
+}
+
+/// Returns what to stop in place of a VM that does not run itself, if a start of it does.
+fn starts(pool: &Pool, name: &VmName) -> Option<String> {
+    // Nobody has asked for them, so what keeps them from being known fails nothing.
+    let running = Lineage::look(pool).map(|lineage| lineage.starts(name));
+    let running = running.unwrap_or_else(|error| {
+        log::warn!("what was started of {name}: {}", error.chain());
+        Vec::new()
+    });
+    match &running[..] {
+        [] => None,
+        [one] => Some(format!("{one}, a start of it, runs: 'ebbtide stop {one}' stops it")),
+        more => {
+            let names = more.iter().map(VmName::as_str).collect::<Vec<_>>().join(", ");
+            Some(format!("{names}, starts of it, run: 'ebbtide stop {}' stops the first", more[0]))
         }
     }
 }

@@ -94,6 +94,23 @@ impl Lineage {
         found
     }
 
+    /// Returns the clones that starts of a name have made and that run: of the VM, or of any version of a versioned one.
+    /// Those that nobody has asked for yet are left out.
+    #[must_use]
+    pub fn starts(&self, of: &VmName) -> Vec<VmName> {
+        let is_of = |base: &VmName| {
+            let version =
+                self.vms.get(base).and_then(|(vm, _)| vm.record.flags.version_of.as_ref());
+            base == of || version == Some(of)
+        };
+        let started = self.vms.values().filter(|(vm, runs)| {
+            let flags = &vm.record.flags;
+            let is_asked_for = flags.instance.is_some() && !flags.internal;
+            *runs && is_asked_for && vm.record.base.as_ref().is_some_and(is_of)
+        });
+        started.map(|(vm, _)| vm.name.clone()).collect()
+    }
+
     /// Returns what is linked to a VM by its record: clones of it, and those that boot from it by its very name.
     pub(super) fn linked(&self, to: &VmName) -> Vec<&Vm> {
         let is_linked = |record: &Record| {
@@ -249,6 +266,34 @@ mod tests {
             )
         );
         assert_eq!(references(&lineage, "work"), "");
+    }
+
+    #[test]
+    fn starts_are_those_of_any_version_that_run_and_that_somebody_has() {
+        let start = |text: &str, base: &str, instance, runs| {
+            let mut start = vm(text, None, Some(base));
+            start.record.flags.instance = Some(instance);
+            start.record.flags.internal = instance == Instance::Ready;
+            (start, runs)
+        };
+        let version = |text: &str| {
+            let mut version = vm(text, None, None);
+            version.record.flags.version_of = Some(name("d"));
+            (version, false)
+        };
+        let lineage = lineage(vec![
+            version("d-v1"),
+            version("d-v2"),
+            start("d-disp1", "d-v1", Instance::Disposable, true),
+            start("d-disp2", "d-v2", Instance::Ready, true),
+            start("d-inst1", "d-v2", Instance::Kept, true),
+            start("d-inst2", "d-v2", Instance::Kept, false),
+            (vm("copy", None, Some("d-v2")), true),
+        ]);
+        let starts = |of: &str| lineage.starts(&name(of));
+        assert_eq!(starts("d"), [name("d-disp1"), name("d-inst1")]);
+        assert_eq!(starts("d-v2"), [name("d-inst1")]);
+        assert_eq!(starts("copy"), []);
     }
 
     #[test]

@@ -11,11 +11,20 @@ const SHAPES: [(&str, &str); 4] = [
     ("dddd-dd-dd dd:dd:dd", "TIME"),
 ];
 
-/// Names of JSON members whose numbers are masked.
-const NUMBERS: [(&str, &str); 3] =
-    [("\"inode\": ", "INODE"), ("\"allocated\": ", "ALLOCATED"), ("\"pid\": ", "PID")];
+/// What stands before numbers that are masked. One may have points in it, as that of a version has.
+const NUMBERS: [(&str, &str); 6] = [
+    ("\"inode\": ", "INODE"),
+    ("\"allocated\": ", "ALLOCATED"),
+    ("\"pid\": ", "PID"),
+    (" qemu (process ", "PID"),
+    (" qemu, process ", "PID"),
+    ("QEMU 1.0 then, ", "VERSION"),
+];
 
-/// Masks UUIDs, times, inodes, and the directory of the case.
+/// What stands behind the sizes of memories, in the last column of a table.
+const BEHIND_MEMORY: [&str; 3] = ["  VERSIONS", "  current", "  older"];
+
+/// Masks UUIDs, times, inodes, processes, what memories take, and the directory of the case.
 pub(crate) fn mask(text: &str, here: &Path) -> String {
     let mut text = text.replace(&here.display().to_string(), "HERE");
     for (shape, name) in SHAPES {
@@ -24,7 +33,26 @@ pub(crate) fn mask(text: &str, here: &Path) -> String {
     for (before, name) in NUMBERS {
         text = mask_number(&text, before, name);
     }
-    text
+    mask_memory(&text)
+}
+
+/// Masks what memories take, with the width of their column.
+fn mask_memory(text: &str) -> String {
+    let mask = |line: &str| {
+        let end =
+            BEHIND_MEMORY.iter().find_map(|end| Some((line.strip_suffix(end)?.trim_end(), *end)));
+        match end.and_then(|(before, end)| Some((before.rsplit_once("  ")?, end))) {
+            Some(((before, "TAKES"), end)) => format!("{before}  TAKES{end}"),
+            Some(((before, _), end)) => format!("{before}  SIZE {end}"),
+            None => line.to_owned(),
+        }
+    };
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => mask(line) + "\n",
+            None => mask(line),
+        })
+        .collect()
 }
 
 fn mask_shape(text: &str, shape: &str, name: &str) -> String {
@@ -62,7 +90,7 @@ fn mask_number(text: &str, before: &str, name: &str) -> String {
     let mut parts = text.split(before);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let digits = part.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         masked += before;
         masked += if digits == 0 { "" } else { name };
         masked += &part[digits..];

@@ -2,8 +2,16 @@
 
 use crate::{background, mask};
 use std::{env, fs, path::Path, process::Command};
+use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ebbtide");
+
+/// Where sockets of machines are, beside the directory of the case.
+const SOCKETS: &str = "r";
+const FUNCTIONS: &str = "functions";
+
+/// How machines are run here, which no transcript depends on.
+const HANDED_ON: [&str; 3] = ["EBBTIDE_QEMU", "EBBTIDE_ACCEL", "EBBTIDE_TIME_SCALE"];
 
 /// `. new-pool` makes a pool, `pool`, that commands without `--pool` use. It copies, so any file system does.
 const NEW_POOL: &str = r#"
@@ -11,6 +19,29 @@ ebbtide pool create pool --driver copy >/dev/null
 mkdir -p .config/ebbtide
 echo "pool = \"$PWD/pool\"" > .config/ebbtide/config.toml
 "#;
+
+/// What a program of transcripts has around the commands of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around {
+    /// Whether what they need is here; says why not.
+    pub(crate) can_run: fn() -> bool,
+    /// Said to the shell before each command: the functions that transcripts may use.
+    pub(crate) functions: &'static str,
+    /// Ends what still runs in the directory of a transcript.
+    pub(crate) end: fn(&Path),
+}
+
+/// The directory of a transcript. Nothing runs in it any more when it is dropped, whatever has failed.
+struct Room {
+    dir: TempDir,
+    end: fn(&Path),
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        (self.end)(self.dir.path());
+    }
+}
 
 /// What stays of a transcript when what was printed is taken away.
 #[derive(Debug)]
@@ -37,21 +68,27 @@ impl<'a> Script<'a> {
     }
 
     /// Runs the commands in a new directory and returns the transcript.
-    pub(crate) fn run(&self) -> Result<String, String> {
-        let room = tempfile::Builder::new()
+    pub(crate) fn run(&self, around: Around) -> Result<String, String> {
+        let dir = tempfile::Builder::new()
             .prefix("ebbtide-cli-")
             .tempdir()
             .map_err(|e| format!("temporary directory: {e}"))?;
-        let here = room.path().join("here");
-        fs::create_dir(&here).map_err(|e| format!("{}: {e}", here.display()))?;
-        let path = room.path().join("new-pool");
-        fs::write(&path, NEW_POOL).map_err(|e| format!("{}: {e}", path.display()))?;
+        let room = Room { dir, end: around.end };
+        let room = room.dir.path();
+        let here = room.join("here");
+        for dir in [&here, &room.join(SOCKETS)] {
+            fs::create_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        }
+        for (name, text) in [("new-pool", NEW_POOL), (FUNCTIONS, around.functions)] {
+            let path = room.join(name);
+            fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
         let mut text = String::new();
         for line in &self.lines {
             match line {
                 Line::Kept(line) => text += &format!("{line}\n"),
                 Line::Command(command) => {
-                    let said = run(command, room.path(), &here)?;
+                    let said = run(command, room, &here)?;
                     text += &format!("$ {command}\n{}", mask::mask(&said, &here));
                 }
             }
@@ -62,7 +99,7 @@ impl<'a> Script<'a> {
 
 /// Runs a command, waits for it and for all that it left in the background, and returns what both said.
 fn run(command: &str, room: &Path, here: &Path) -> Result<String, String> {
-    let wrapped = "eval \"$1\" >\"$2/out\" 2>\"$2/err\"; echo $? >\"$2/status\"";
+    let wrapped = ". functions; eval \"$1\" >\"$2/out\" 2>\"$2/err\"; echo $? >\"$2/status\"";
     let programs = Path::new(PROGRAM).parent().unwrap_or(Path::new("/"));
     let path = env::var("PATH").unwrap_or_default();
     Command::new("sh")
@@ -72,8 +109,10 @@ fn run(command: &str, room: &Path, here: &Path) -> Result<String, String> {
         .env_clear()
         .env("PATH", format!("{}:{}:{path}", programs.display(), room.display()))
         .env("HOME", here)
+        .env("XDG_RUNTIME_DIR", room.join(SOCKETS))
         .env("TZ", "UTC")
         .env("LC_ALL", "C")
+        .envs(HANDED_ON.iter().filter_map(|name| Some((name, env::var_os(name)?))))
         .output()
         .map_err(|e| format!("sh: {e}"))?;
     background::wait(room);

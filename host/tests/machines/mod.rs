@@ -172,14 +172,28 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // The pool's name has quotes, which QEMU's arguments escape.
-        let dir = format!("{}/", self.dir.path().display());
-        let ours = |command: &str| command.contains(&dir);
-        // A supervisor first: it would begin something else when its QEMU ends.
-        for program in ["supervise", "-nodefaults"] {
-            processes()
-                .filter(|(_, command)| command.contains(program) && ours(command))
-                .for_each(|(pid, _)| end(pid));
+        end_below(self.dir.path());
+    }
+}
+
+/// Ends all that runs machines of pools below a directory, or makes some.
+pub(crate) fn end_below(dir: &Path) {
+    // The pool's name may have quotes, which QEMU's arguments escape.
+    let dir = format!("{}/", dir.display());
+    loop {
+        let mut found = false;
+        // What begins something else when that ends is first.
+        for program in ["\0refresh\0", "\0supervise\0", "-nodefaults"] {
+            for (pid, command) in processes() {
+                if command.contains(program) && command.contains(&dir) {
+                    end(pid);
+                    found = true;
+                }
+            }
+        }
+        // What was begun meanwhile may have been missed.
+        if !found {
+            return;
         }
     }
 }

@@ -39,6 +39,11 @@ fn why_cut(seen: Seen<'_>) -> Option<String> {
     if !seen.ran {
         return Some("it was never let run".into());
     }
+    how_ended(seen)
+}
+
+/// Returns how QEMU ended, whether its machine was let run or not; `None` when it ended well.
+pub(super) fn how_ended(seen: Seen<'_>) -> Option<String> {
     match (seen.status, seen.reason) {
         (Some(status), Some("guest-shutdown")) if status.success() => seen.lost.map(str::to_owned),
         (Some(status), _) if !status.success() => Some(format!("QEMU ended with {status}")),
@@ -88,6 +93,13 @@ mod tests {
         let lost = Some("a write to private failed: Input/output error");
         assert_eq!(decide(Seen { lost, ..clean }), (Ending::Keep, lost.map(str::to_owned)));
         assert_eq!(decide(CLEAN).0, Ending::Keep, "nobody saw how the process ended");
+    }
+
+    #[test]
+    fn how_one_ended_that_was_never_let_run_is_known_too() {
+        let killed = Seen { ran: false, reason: None, status: exit(9), ..CLEAN };
+        assert_eq!(decide(killed).1.unwrap(), "it was never let run");
+        assert!(how_ended(killed).unwrap().contains("signal: 9"));
     }
 
     #[test]

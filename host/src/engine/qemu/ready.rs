@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is said of those that stood ready.
 const STOOD: &str = " stood ready, and ";
+/// How often it is looked whether they are all there.
+const MOST: u32 = 5;
 /// How many of them are told of.
 const MOST_TOLD: usize = 3;
 
@@ -100,9 +102,27 @@ pub fn refill(
     failed: Option<String>,
     supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
 ) -> Result<Vec<String>> {
+    let mut failed = failed;
+    for _ in 0..MOST {
+        let Some(wrong) = refill_once(pool, name, failed.take(), supervisor)? else { break };
+        // Who found the lock taken relies on whoever had it to look once more after it was let go.
+        if !wrong.is_empty() || !is_short(pool, &pool.vm(name)?)? {
+            return Ok(wrong);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Does the work of [`refill`] under its lock, once; `None` when somebody else has that.
+fn refill_once(
+    pool: &Pool,
+    name: &VmName,
+    failed: Option<String>,
+    supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
+) -> Result<Option<Vec<String>>> {
     let file = file_of(&pool.vm(name)?);
     let lock = match pool.store().lock(&file, Wait::No) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
     };
     let mut wrong: Vec<String> = failed.into_iter().collect();
@@ -127,7 +147,7 @@ pub fn refill(
         told.extend(wrong.iter().cloned());
         vm::note(file, &told.join("\n"));
     }
-    Ok(wrong)
+    Ok(Some(wrong))
 }
 
 /// Keeps what is to be told of a disposable that stood ready and has failed, for [`last_failure`].
@@ -160,9 +180,17 @@ pub fn count_ready(pool: &Pool, of: &VmName) -> Result<usize> {
 /// # Errors
 /// The pool cannot be read.
 pub fn is_due(pool: &Pool, vm: &Vm) -> Result<bool> {
-    if savestate::stale(pool, vm)? {
-        return Ok(true);
-    }
+    Ok(savestate::stale(pool, vm)? || is_unmet(pool, vm)?)
+}
+
+/// Returns whether [`refill`] would change something.
+fn is_short(pool: &Pool, vm: &Vm) -> Result<bool> {
+    // Without a savestate of the current versions nothing is made, however few there are.
+    Ok(!savestate::stale(pool, vm)? && is_unmet(pool, vm)?)
+}
+
+/// Returns whether others stand ready than should: too few, too many, or of an older savestate.
+fn is_unmet(pool: &Pool, vm: &Vm) -> Result<bool> {
     let there = standing(pool, &vm.name)?;
     let wanted = vm.record.ahead().ready as usize;
     if wanted == 0 && there.is_empty() {

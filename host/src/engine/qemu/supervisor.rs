@@ -4,7 +4,7 @@ use super::{
     args::node,
     begin::{Begun, How, begin},
     control::{self, ASKER, Control, Happened},
-    ending::{FORCED, Seen, decide},
+    ending::{FORCED, Seen, decide, how_ended},
     events::Events,
     freeze::set_clock,
     news::{Failure, News, Report, Request},
@@ -336,7 +336,8 @@ impl<'a> Started<'a> {
         let stood_ready = self.stood_ready(seen);
         let failed = cut.is_some() && seen.reason != Some(FORCED);
         let log = failed.then(|| self.runtime.log());
-        let why = cut.clone().unwrap_or_default();
+        // That it was never let run is what is expected of one that stands ready.
+        let why = how_ended(seen).unwrap_or_else(|| "it shut down".into());
         let mut report = Report::new(cut, log);
         match vm::release(self.pool, &self.guard, ending) {
             Ok(volumes) => report.tell(&volumes),
