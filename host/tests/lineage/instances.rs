@@ -131,3 +131,23 @@ fn nothing_is_started_of_a_start_that_is_to_go() {
     assert_eq!(pool.vms().unwrap().vms.len(), 2);
     is_whole(&pool);
 }
+
+#[test]
+fn an_old_version_that_is_to_go_is_not_what_a_vm_that_is_versioned_again_is_started_as() {
+    let (_, pool) = usual();
+    vm::set(&pool, &name("work"), &[("versioned", "auto")]).unwrap();
+    let guard = started(&pool, "work", Instance::Kept);
+    vm::set(&pool, &name("work-next"), &[("versioned", "no")]).unwrap();
+    vm::set(&pool, &name("work"), &[("versioned", "auto")]).unwrap();
+    assert!(pool.vm(&name("work-v1")).unwrap().record.flags.volatile, "a start of it runs");
+    let base = |vm: &str| pool.vm(&name(vm)).unwrap().record.base.unwrap().to_string();
+    assert_eq!((base("work-v1"), base("work-v2")), ("work-v2".into(), "work-next".into()));
+    let second = started(&pool, "work", Instance::Kept);
+    assert_eq!(second.vm().record.base, Some(name("work-v2")));
+    for guard in [guard, second] {
+        vm::release(&pool, &guard, Ending::Discard).unwrap();
+    }
+    vm::follow_up(&pool).unwrap();
+    assert!(pool.vm(&name("work-v1")).is_err());
+    is_whole(&pool);
+}

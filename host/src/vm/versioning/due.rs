@@ -96,7 +96,7 @@ fn due(pool: &Pool, vm: &Vm, name: &VmName, lock: &Lock) -> Result<Option<String
     Ok(made.map(|made| format!("{made} is the newest version of {}", vm.name)))
 }
 
-/// Makes a version of a VM whose disks are not those of the newest one.
+/// Makes a version of a VM whose disks are not those of the newest one. One that is to go is none to be started.
 pub(super) fn next_version(
     pool: &Pool,
     vm: &Vm,
@@ -104,7 +104,11 @@ pub(super) fn next_version(
     lock: &Lock,
 ) -> Result<Option<VmName>> {
     let mut number = match pool.versions_of(name)?.last() {
-        Some((_, newest)) if current(pool, newest)? == current(pool, vm)? => return Ok(None),
+        Some((_, newest))
+            if !newest.record.flags.volatile && current(pool, newest)? == current(pool, vm)? =>
+        {
+            return Ok(None);
+        }
         Some((number, _)) => number + 1,
         None => 1,
     };

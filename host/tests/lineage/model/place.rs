@@ -195,8 +195,8 @@ impl Model {
     pub(crate) fn make_version(&mut self, next: &str) {
         let of = next.trim_end_matches("-next").to_owned();
         let newest = self.versions(&of).pop();
-        if newest.as_ref().is_some_and(|(_, newest)| self.vms[newest].disks == self.vms[next].disks)
-        {
+        let is_same = |newest: &Machine| !newest.volatile && newest.disks == self.vms[next].disks;
+        if newest.as_ref().is_some_and(|(_, newest)| is_same(&self.vms[newest])) {
             return;
         }
         // Names that others have are passed over.
