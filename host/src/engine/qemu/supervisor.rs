@@ -113,8 +113,26 @@ impl<'a> Started<'a> {
         for sentence in guard.said() {
             control.tell(&News::Said(sentence.clone()));
         }
+        match Self::begin(pool, &guard, how, control, hooks) {
+            Ok((runtime, begun)) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
+            Err(error) => {
+                if how.instance.is_some() {
+                    give_back(pool, guard);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(
+        pool: &Pool,
+        guard: &Guard,
+        how: &How,
+        control: &Control,
+        hooks: Hooks<'_>,
+    ) -> Result<(Runtime, Begun)> {
         let runtime = Runtime::make(identity(pool, guard.vm())?)?;
-        let started = open_log(&runtime)
+        let begun = open_log(&runtime)
             .map(|()| (hooks.logged)())
             .and_then(|()| control.listen(&runtime.supervisor()))
             .and_then(|()| {
@@ -122,10 +140,10 @@ impl<'a> Started<'a> {
                     log::warn!("{sentence}");
                     control.tell(&News::Said(sentence));
                 };
-                begin(pool, &guard, &runtime, how, hooks.stale, &mut say)
+                begin(pool, guard, &runtime, how, hooks.stale, &mut say)
             });
-        match started {
-            Ok(begun) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
+        match begun {
+            Ok(begun) => Ok((runtime, begun)),
             Err(error) => {
                 if let Err(error) = runtime.remove() {
                     log::warn!("{error}");
@@ -375,6 +393,15 @@ impl<'a> Started<'a> {
             log::warn!("the next start of {name} is not prepared: {error}");
         }
         (ending == Ending::Commit).then_some(name)
+    }
+}
+
+/// Removes a clone that was made for a start that has failed.
+fn give_back(pool: &Pool, guard: Guard) {
+    let name = guard.vm().name.clone();
+    drop(guard);
+    if let Err(error) = vm::remove(pool, &name) {
+        log::warn!("{name} was made for this start, and stays: {}", error.chain());
     }
 }
 
