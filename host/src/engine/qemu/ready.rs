@@ -102,22 +102,28 @@ pub fn refill(
     failed: Option<String>,
     supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
 ) -> Result<Vec<String>> {
-    let mut failed = failed;
+    let mut wrong: Vec<String> = failed.into_iter().collect();
     for _ in 0..MOST {
-        let Some(wrong) = refill_once(pool, name, failed.take(), supervisor)? else { break };
+        let Some(more) = refill_once(pool, name, &wrong, supervisor)? else { break };
+        wrong.extend(more);
         // Who found the lock taken relies on whoever had it to look once more after it was let go.
-        if !wrong.is_empty() || !is_short(pool, &pool.vm(name)?)? {
-            return Ok(wrong);
+        let vm = pool.vm(name)?;
+        match unmet(pool, &vm)? {
+            Some(Unmet::Others) => {}
+            // Without a savestate of the current versions nothing is made, nor again what was not made just now.
+            Some(Unmet::TooFew) if wrong.is_empty() && !savestate::stale(pool, &vm)? => {}
+            _ => break,
         }
     }
-    Ok(Vec::new())
+    Ok(wrong)
 }
 
-/// Does the work of [`refill`] under its lock, once; `None` when somebody else has that.
+/// Does the work of [`refill`] under its lock, once, and returns what went wrong beside `before`; `None` when somebody else has
+/// that.
 fn refill_once(
     pool: &Pool,
     name: &VmName,
-    failed: Option<String>,
+    before: &[String],
     supervisor: &dyn Fn(&VmName, &How) -> Result<Command>,
 ) -> Result<Option<Vec<String>>> {
     let file = file_of(&pool.vm(name)?);
@@ -125,7 +131,7 @@ fn refill_once(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         lock => lock.map_err(Error::doing(format!("lock {}", file.display())))?,
     };
-    let mut wrong: Vec<String> = failed.into_iter().collect();
+    let mut wrong = Vec::new();
     loop {
         let vm = pool.vm(name)?;
         let hot = savestate::hot_of(pool, &vm)?.map(|savestate| savestate.uuid);
@@ -139,12 +145,12 @@ fn refill_once(
     }
     if let Some(file) = lock.file() {
         // What became of those that stood ready is told until there is more of it.
-        let before = pool.store().read(&file_of(&pool.vm(name)?)).unwrap_or_default();
-        let before = String::from_utf8_lossy(&before).into_owned();
-        let ended = before.lines().filter(|line| line.contains(STOOD)).rev().take(MOST_TOLD);
+        let noted = pool.store().read(&file_of(&pool.vm(name)?)).unwrap_or_default();
+        let noted = String::from_utf8_lossy(&noted).into_owned();
+        let ended = noted.lines().filter(|line| line.contains(STOOD)).rev().take(MOST_TOLD);
         let mut told: Vec<String> = ended.map(str::to_owned).collect();
         told.reverse();
-        told.extend(wrong.iter().cloned());
+        told.extend(before.iter().chain(&wrong).cloned());
         vm::note(file, &told.join("\n"));
     }
     Ok(Some(wrong))
@@ -180,24 +186,29 @@ pub fn count_ready(pool: &Pool, of: &VmName) -> Result<usize> {
 /// # Errors
 /// The pool cannot be read.
 pub fn is_due(pool: &Pool, vm: &Vm) -> Result<bool> {
-    Ok(savestate::stale(pool, vm)? || is_unmet(pool, vm)?)
+    Ok(savestate::stale(pool, vm)? || unmet(pool, vm)?.is_some())
 }
 
-/// Returns whether [`refill`] would change something.
-fn is_short(pool: &Pool, vm: &Vm) -> Result<bool> {
-    // Without a savestate of the current versions nothing is made, however few there are.
-    Ok(!savestate::stale(pool, vm)? && is_unmet(pool, vm)?)
+/// How those that stand ready are not as they should be.
+enum Unmet {
+    /// There are too few.
+    TooFew,
+    /// There are too many, or such as go on from an older savestate.
+    Others,
 }
 
-/// Returns whether others stand ready than should: too few, too many, or of an older savestate.
-fn is_unmet(pool: &Pool, vm: &Vm) -> Result<bool> {
+/// Returns how those of a VM are not as they should be, if they are not.
+fn unmet(pool: &Pool, vm: &Vm) -> Result<Option<Unmet>> {
     let there = standing(pool, &vm.name)?;
     let wanted = vm.record.ahead().ready as usize;
     if wanted == 0 && there.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let hot = savestate::hot_of(pool, vm)?.map(|savestate| savestate.uuid);
-    Ok(there.len() != wanted || there.iter().any(|one| one.run.resumed != hot))
+    if there.len() > wanted || there.iter().any(|one| one.run.resumed != hot) {
+        return Ok(Some(Unmet::Others));
+    }
+    Ok((there.len() < wanted).then_some(Unmet::TooFew))
 }
 
 /// Ends the disposables of a VM that stand ready, because it is to be removed.
