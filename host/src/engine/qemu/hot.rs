@@ -101,6 +101,11 @@ fn make(
     let ended = stop(&seed, &run, Stop { discard: true, force: true, limit: END });
     let savestate = savestate::find(pool, &taken?.to_string())?;
     savestate::replace_hot(pool, &savestate)?;
+    // Whoever wants none any more removes what is there, and may have come before this one was.
+    if pool.vm(&vm.name)?.record.ahead.hot.is_none() {
+        savestate::remove(pool, &savestate)?;
+        return Err(never(&vm.name).into());
+    }
     ended.map(|_| savestate)
 }
 

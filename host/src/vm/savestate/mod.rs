@@ -20,7 +20,7 @@ pub use copy::clone_all;
 pub use current::{hot_of, is_current, related, stale};
 pub(crate) use read::parse;
 pub use read::{find, list, size};
-pub use remove::{remove, remove_all, replace_hot};
+pub use remove::{remove, remove_all, remove_hot, replace_hot};
 pub use source::{Source, prepare_from, source};
 pub use take::{Of, Taking};
 

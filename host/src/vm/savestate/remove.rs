@@ -32,6 +32,14 @@ pub fn remove_all(pool: &Pool, vm: Uuid, lock: &Lock) -> Result<()> {
     remove_those(pool, lock, |found| found.of == vm)
 }
 
+/// Removes the hot savestates of a VM, which wants none any more.
+///
+/// # Errors
+/// As for [`remove`].
+pub fn remove_hot(pool: &Pool, vm: Uuid, lock: &Lock) -> Result<()> {
+    remove_those(pool, lock, |found| found.of == vm && found.kind == Kind::Hot)
+}
+
 /// Removes the hot savestates of a VM that are older than `newest`.
 ///
 /// # Errors

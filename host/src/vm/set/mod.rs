@@ -9,7 +9,7 @@ use super::{
     Allow, Guard, Kind, Vm,
     lineage::Lineage,
     record::{Record, RootCow},
-    rewrite, sweep, versioning,
+    rewrite, savestate, sweep, versioning,
 };
 use crate::{
     error::{Refusal, RefusalKind, Result},
@@ -89,6 +89,9 @@ pub fn set<S: AsRef<str>>(pool: &Pool, name: &VmName, settings: &[(S, S)]) -> Re
     }
     if vm != before {
         rewrite(pool, &vm, &lock)?;
+    }
+    if before.record.ahead.hot.is_some() && vm.record.ahead.hot.is_none() {
+        savestate::remove_hot(pool, vm.record.uuid, &lock)?;
     }
     drop(guard);
     if begins {
