@@ -1,27 +1,29 @@
 //! One run of a VM, from its lock to the stop of its volumes: in a process that nobody waits for.
 
+mod ended;
+mod started;
+
 use super::{
     args::node,
-    begin::{Begun, How, begin},
+    begin::{Begun, How},
     control::{self, ASKER, Control, Happened},
-    ending::{FORCED, Seen, decide, how_ended},
+    ending::Seen,
     events::Events,
     freeze::set_clock,
-    news::{Failure, News, Report, Request},
-    nic, ready,
+    news::{Failure, News, Request},
+    nic,
     runtime::Runtime,
     take::{Take, plug_again},
 };
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Refusal, RefusalKind, Result},
     name::VmName,
-    pool::{Pool, driver::Ending},
-    vm::{self, Allow, Guard, Instance, Vm},
+    pool::Pool,
+    vm::{self, Guard, Vm},
 };
 use jiff::Timestamp;
-use nix::unistd::dup2_stderr;
 use serde_json::json;
-use std::{fs::File, os::unix::net::UnixStream, thread, time::Duration};
+use std::{os::unix::net::UnixStream, thread, time::Duration};
 use uuid::Uuid;
 
 /// How long QEMU may take to end once it is told to.
@@ -78,7 +80,7 @@ pub fn supervise(
 /// # Errors
 /// Its directory cannot be looked at.
 pub fn forget(pool: &Pool, vm: &Vm) -> Result<impl FnOnce() + use<>> {
-    let runtime = Runtime::of(identity(pool, vm)?);
+    let runtime = Runtime::of(started::identity(pool, vm)?);
     Ok(move || {
         if let Err(error) = runtime.remove() {
             log::warn!("{error}");
@@ -97,62 +99,6 @@ struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
-    /// Makes everything ready up to a machine that stands still. When something fails, nothing of it is left.
-    fn new(
-        pool: &'a Pool,
-        name: &VmName,
-        how: &How,
-        control: &Control,
-        hooks: Hooks<'_>,
-    ) -> Result<Self> {
-        let guard = match how.instance {
-            Some(instance) => vm::instance(pool, name, instance)?,
-            None => Guard::take(pool, name, "start", Allow::Stopped)?,
-        };
-        control.tell(&News::Named(guard.vm().name.clone()));
-        for sentence in guard.said() {
-            control.tell(&News::Said(sentence.clone()));
-        }
-        match Self::begin(pool, &guard, how, control, hooks) {
-            Ok((runtime, begun)) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
-            Err(error) => {
-                if how.instance.is_some() {
-                    give_back(pool, guard);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn begin(
-        pool: &Pool,
-        guard: &Guard,
-        how: &How,
-        control: &Control,
-        hooks: Hooks<'_>,
-    ) -> Result<(Runtime, Begun)> {
-        let runtime = Runtime::make(identity(pool, guard.vm())?)?;
-        let begun = open_log(&runtime)
-            .map(|()| (hooks.logged)())
-            .and_then(|()| control.listen(&runtime.supervisor()))
-            .and_then(|()| {
-                let mut say = |sentence: String| {
-                    log::warn!("{sentence}");
-                    control.tell(&News::Said(sentence));
-                };
-                begin(pool, guard, &runtime, how, hooks.stale, &mut say)
-            });
-        match begun {
-            Ok(begun) => Ok((runtime, begun)),
-            Err(error) => {
-                if let Err(error) = runtime.remove() {
-                    log::warn!("{error}");
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Lets the machine run, waits for its end, and stops its volumes. Returns the VM when it may have new versions.
     fn run(mut self, control: &mut Control) -> Option<VmName> {
         if let Err(error) = control.follow(&self.begun.qemu.monitor) {
@@ -328,81 +274,6 @@ impl<'a> Started<'a> {
             }
         }
     }
-
-    /// Returns whether the VM goes when it has ended, by what its record says now.
-    fn is_volatile(&self) -> bool {
-        self.pool.vm(&self.guard.vm().name).is_ok_and(|vm| vm.record.flags.volatile)
-    }
-
-    /// Returns of which VM it was a disposable that stood ready, if it was one and nobody ended it.
-    fn stood_ready(&self, seen: Seen<'_>) -> Option<VmName> {
-        if seen.ran || seen.reason == Some(FORCED) {
-            return None;
-        }
-        let record = self.pool.vm(&self.guard.vm().name).ok()?.record;
-        record.base.filter(|_| record.flags.instance == Some(Instance::Ready))
-    }
-
-    /// Stops the volumes as QEMU's end was, lets the VM go, and tells everybody.
-    fn settle(self, seen: Seen<'_>, control: &mut Control) -> Option<VmName> {
-        let (mut ending, cut) = self.begun.written.confirm(decide(seen));
-        if self.begun.goes_on && !seen.ran {
-            // Its disks are those of another machine, which did not go on.
-            ending = Ending::Discard;
-        }
-        log::info!("{} ended: {}", self.guard.vm().name, cut.as_deref().unwrap_or("it shut down"));
-        let stood_ready = self.stood_ready(seen);
-        let failed = cut.is_some() && seen.reason != Some(FORCED);
-        let log = failed.then(|| self.runtime.log());
-        // That it was never let run is what is expected of one that stands ready.
-        let why = how_ended(seen).unwrap_or_else(|| "it shut down".into());
-        let mut report = Report::new(cut, log);
-        match vm::release(self.pool, &self.guard, ending) {
-            Ok(volumes) => report.tell(&volumes),
-            Err(error) => {
-                let failure = Failure::from(&error);
-                log::error!("{failure}");
-                report.failure = Some(failure);
-            }
-        }
-        if report.log.is_some() {
-            self.runtime.keep_log();
-        } else if let Err(error) = self.runtime.remove() {
-            log::warn!("{error}");
-        }
-        let name = self.guard.vm().name.clone();
-        let Self { pool, guard, begun, .. } = self;
-        // The lock last: whoever has it may make the directory anew.
-        drop((begun, guard));
-        match vm::follow_up(pool) {
-            Ok(said) => report.said = said,
-            Err(error) => log::warn!(
-                "what the end of {name} made possible is not done yet: {}",
-                error.chain()
-            ),
-        }
-        control.tell(&News::Ended(report));
-        if let Some(of) = stood_ready {
-            ready::tell_failed(pool, &of, &format!("{name} stood ready, and has ended: {why}"));
-            return Some(of);
-        }
-        if ending != Ending::Keep
-            && pool.vm(&name).is_ok()
-            && let Err(error) = vm::precache(pool, &name)
-        {
-            log::warn!("the next start of {name} is not prepared: {error}");
-        }
-        (ending == Ending::Commit).then_some(name)
-    }
-}
-
-/// Removes a clone that was made for a start that has failed.
-fn give_back(pool: &Pool, guard: Guard) {
-    let name = guard.vm().name.clone();
-    drop(guard);
-    if let Err(error) = vm::remove(pool, &name) {
-        log::warn!("{name} was made for this start, and stays: {}", error.chain());
-    }
 }
 
 fn answer(took: Result<Uuid>) -> News {
@@ -423,22 +294,4 @@ fn kept(pool: &Pool, guard: &Guard) -> Vec<String> {
         .filter(|volume| volume.role.is_kept())
         .map(|volume| node(&volume.id.volume).to_owned())
         .collect()
-}
-
-/// Returns which directory the VM's is.
-fn identity(pool: &Pool, vm: &Vm) -> Result<crate::pool::store::Inode> {
-    let dir = &vm.dir;
-    let found =
-        pool.store().stat(dir).map_err(Error::doing(format!("look at {}", dir.display())))?;
-    found.map(|found| found.inode).ok_or_else(|| {
-        Refusal::new(RefusalKind::Missing, format!("{} is not there", dir.display())).into()
-    })
-}
-
-/// Makes standard error the run's log.
-fn open_log(runtime: &Runtime) -> Result<()> {
-    let path = runtime.log();
-    let doing = || format!("make log {}", path.display());
-    let file = File::create_new(&path).map_err(Error::doing(doing()))?;
-    dup2_stderr(&file).map_err(|errno| Error::doing(doing())(errno.into()))
 }
