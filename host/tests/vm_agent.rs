@@ -22,7 +22,7 @@ use std::{
 use vmtest::{Guest, Image, Result, require};
 
 /// The limit of anything that a guest does here.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Returns the VMs of an image with the agent; each has an ext4 on its private disk, which its guest mounts.
 fn host(vms: &[&str]) -> Result<Host> {
