@@ -54,6 +54,20 @@ fn takes_every_block(vm: &Vm) -> Result<()> {
     vm.run("dd if=/dev/mapper/dmroot of=/dev/null bs=1M").map(drop)
 }
 
+/// On a CPU that has none, the kernel has collected enough of them seconds later.
+#[test]
+fn does_not_wait_for_random_numbers() -> Result<()> {
+    let machine = stage(&require!(Image::named("stage"))).cpu("Nehalem");
+    let vm = require!(machine.start());
+    let collected = "crng init done";
+    assert!(!vm.console().contains(collected), "this kernel has random numbers from the beginning");
+    vm.run("ebbtide-init root")?;
+    vm.expect_line("ebbtide: /dev/mapper/dmroot is ready")?;
+    assert!(!vm.console().contains(collected), "they came before the root");
+    assert_eq!(vm.run("blkid -s PARTUUID -o value /dev/vdb2")?.len(), 36);
+    Ok(())
+}
+
 #[test]
 fn finds_the_disks_by_serial_in_any_order() -> Result<()> {
     let image = require!(Image::named("stage"));

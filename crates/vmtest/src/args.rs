@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::disk::{Drive, Serial};
 use crate::qemu::Qemu;
-use crate::xen::Hypervisor;
 use ::qemu::Accelerator;
 
 /// Sockets that QEMU inherits.
@@ -70,11 +69,7 @@ pub(crate) fn arguments(
 }
 
 fn cpu(machine: &Qemu, accelerator: Accelerator) -> String {
-    match (&machine.cpu, &machine.hypervisor) {
-        (Some(model), _) => model.clone(),
-        (None, Some(_)) => Hypervisor::cpu(accelerator),
-        (None, None) => accelerator.cpu().to_owned(),
-    }
+    machine.cpu.clone().unwrap_or_else(|| accelerator.cpu().to_owned())
 }
 
 struct Args(Vec<String>);
@@ -149,7 +144,7 @@ mod tests {
     fn a_plain_machine_is_the_one_that_was_measured() {
         let args = args_of(&machine("ro"), Accelerator::Tcg);
         let start = "-nodefaults -no-user-config -no-reboot -display none -M q35 \
-             -accel tcg,thread=multi -cpu Nehalem -smp 1 -m 512M";
+             -accel tcg,thread=multi -cpu Nehalem,+rdrand -smp 1 -m 512M";
         assert!(args.join(" ").starts_with(start), "{args:?}");
         assert_eq!(values(&args, "-append"), ["ro console=ttyS0"]);
         assert_eq!(values(&args, "-chardev")[1], "socket,id=channel,fd=8");

@@ -112,8 +112,6 @@ pub(super) fn main(rounds: Option<usize>) -> Result<()> {
 
 fn boot(image: &Image, words: &str) -> Result<String> {
     let machine = Qemu::boot(image)
-        // Without it, whatever of a distribution's initramfs wants random numbers waits seconds for them.
-        .cpu("Nehalem,+rdrand")
         .cmdline(words)
         .cmdline(INIT)
         .root(Disk::read_only(image.root()))

@@ -99,7 +99,7 @@ pub(super) fn main(rounds: Option<usize>) -> Result<()> {
 }
 
 fn start(image: &Image, row: Root) -> Result<Vm> {
-    let machine = Qemu::boot(image).cpu("Nehalem,+rdrand");
+    let machine = Qemu::boot(image);
     let machine = match row {
         Root::Writable => machine.root(Disk::copy_of(image.root())),
         Root::Snapshot { kib, store } => machine

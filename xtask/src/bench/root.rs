@@ -135,8 +135,6 @@ impl Stage {
     pub(super) fn run(&self, cmdline: &str, script: &str) -> Result<String> {
         let machine = Qemu::boot(&self.image)
             .initrd(&self.initramfs)
-            // Without it, the first identifier that sfdisk or mkswap makes waits seconds for entropy.
-            .cpu("Nehalem,+rdrand")
             .cmdline(cmdline)
             .root(Disk::read_only(self.image.root()))
             .volatile(Disk::empty(Size::gib(2)));

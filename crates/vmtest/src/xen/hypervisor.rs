@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::qemu::Qemu;
-use ::qemu::Accelerator;
 
 /// The memory of dom0. Fixed, since what is left is for the other domains.
 const DOM0: &str = "dom0_mem=640M,max:640M";
@@ -31,15 +30,6 @@ impl Hypervisor {
         Ok(Self { path, words })
     }
 
-    /// Returns the CPU model: the usual one, with an instruction for random numbers where it has none. Without it each
-    /// identifier that a domain makes waits a second, and `mkfs` makes four.
-    pub(crate) fn cpu(accelerator: Accelerator) -> String {
-        match accelerator {
-            Accelerator::Tcg => format!("{},+rdrand", accelerator.cpu()),
-            Accelerator::Kvm => accelerator.cpu().to_owned(),
-        }
-    }
-
     /// Returns the modules as `-initrd` takes them (hw/i386/multiboot.c): separated by commas, doubled inside, each a
     /// path up to the first space and a command line. The first one is the kernel, the second its initramfs.
     pub(crate) fn modules(&self, machine: &Qemu) -> String {
@@ -56,12 +46,6 @@ fn path(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::qemu::tests::machine;
-
-    #[test]
-    fn an_emulated_cpu_has_random_numbers_and_is_none_that_crashes() {
-        assert_eq!(Hypervisor::cpu(Accelerator::Tcg), "Nehalem,+rdrand");
-        assert_eq!(Hypervisor::cpu(Accelerator::Kvm), "host");
-    }
 
     #[test]
     fn commas_are_doubled_inside_modules_only() {

@@ -251,7 +251,7 @@ mod tests {
         let args = args_of(&machine("work", "/pool"));
         let start = "-nodefaults -no-user-config -S -name guest=work \
              -uuid 00000000-0000-0000-0000-000000000007 -display none -M q35 \
-             -accel tcg,thread=multi -cpu Nehalem -smp 1 -m 512M -sandbox on,";
+             -accel tcg,thread=multi -cpu Nehalem,+rdrand -smp 1 -m 512M -sandbox on,";
         assert!(args.join(" ").starts_with(start), "{args:?}");
         assert_eq!(
             values(&args, "-chardev"),
