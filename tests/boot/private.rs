@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::FileExt,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use vmtest::{Disk, Image, Qemu, Reply, Result, Size, Vm, require};
 
@@ -378,45 +378,51 @@ fn a_root_without_the_tools_is_named() -> Result<()> {
 
 #[test]
 fn a_power_cut_while_ext4_is_made_is_made_good_by_the_next_boot() -> Result<()> {
-    survives_cuts("ext4", &[0, 200, 450, 800])
+    survives_cuts("ext4", &[0.02, 0.15, 0.3, 0.5])
 }
 
 #[test]
 fn a_power_cut_while_xfs_is_made_is_made_good_by_the_next_boot() -> Result<()> {
-    survives_cuts("xfs", &[100, 600, 1300])
+    survives_cuts("xfs", &[0.1, 0.3, 0.6])
 }
 
 #[test]
 fn a_power_cut_while_btrfs_is_made_is_made_good_by_the_next_boot() -> Result<()> {
-    survives_cuts("btrfs", &[150, 900, 1800])
+    survives_cuts("btrfs", &[0.1, 0.3, 0.6])
 }
 
-/// Cuts the formatting of one disk after the other off, each after so many milliseconds, and has the
-/// next boot finish it.
-fn survives_cuts(kind: &str, cuts: &[u64]) -> Result<()> {
+/// Cuts the formatting of one disk after the other off, each after such a part of the time that it takes until the first
+/// disk is mounted, and has the next boot finish it.
+fn survives_cuts(kind: &str, parts: &[f32]) -> Result<()> {
     let image = require!(Image::named("stage-tools"));
-    let machine = (0..cuts.len()).fold(machine(&image), |machine, at| {
+    let machine = (0..=parts.len()).fold(machine(&image), |machine, at| {
         machine.disk(Disk::empty(SIZE).serial(format!("disk{at}")).kept())
     });
     let mut vm = require!(machine.start());
     vm.run(ROOT)?;
-    let mut again = 0;
-    for (at, cut) in cuts.iter().enumerate() {
+    let (mut whole, mut again) = (Duration::ZERO, 0);
+    for (at, part) in std::iter::once(None).chain(parts.iter().map(Some)).enumerate() {
         let text = format!("private=serial=disk{at}\nformat={kind}");
         vm.send_without_reply(&with(&text))?;
         let node = char::from(b'c' + u8::try_from(at).expect("a letter"));
         vm.expect_console(&format!("private disk vd{node} (512 MiB) is blank and gets"))?;
-        std::thread::sleep(Duration::from_millis(*cut));
+        let begun = Instant::now();
+        if let Some(part) = part {
+            std::thread::sleep(whole.mul_f32(*part));
+        } else {
+            vm.expect_console(&format!("{kind} on vd{node} is mounted"))?;
+            whole = begun.elapsed();
+        }
         vm.power_cycle()?;
         vm.run(ROOT)?;
         let reply = vm.try_run(&with(&text))?;
-        assert_eq!(reply.status, 0, "cut after {cut} ms: {}", reply.text());
+        assert_eq!(reply.status, 0, "cut after {part:?} of {whole:?}: {}", reply.text());
         let line = vm.run("grep ' /mnt/rw ' /proc/mounts")?;
         assert!(line.contains(&format!(" {kind} rw,")), "{line}");
         vm.run("echo mine > /mnt/rw/file && sync && umount /mnt/rw")?;
         again += u32::from(vm.console().contains("begins anew"));
     }
-    println!("{kind}: {again} of {} cuts came while the marker stood", cuts.len());
+    println!("{kind}, {whole:?}: {again} of {} cuts came while the marker stood", parts.len());
     assert!(again > 0, "no cut came while {kind} was being made");
     Ok(())
 }
