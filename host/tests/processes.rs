@@ -4,6 +4,7 @@
 
 use ebbtide::{
     VmName,
+    engine::qemu::{self, Stop},
     pool::{Create, Pool, driver::Ending, store::Unseen},
     vm::{self, Allow, Guard, NewTemplate, NewVm, RootSource, Run, Status},
 };
@@ -11,6 +12,7 @@ use ebbtide_format::units::Bytes;
 use std::{
     fs,
     process::{Command, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -54,6 +56,26 @@ fn a_vm_runs_exactly_while_its_engine_lives() {
     assert_eq!(status(), Status::Stopped);
     let clean = pool.dir().join("appvms/work/private.img");
     assert_eq!(fs::read(clean).unwrap(), b"home");
+}
+
+#[test]
+fn a_vm_is_stopped_when_its_engine_has_ended_and_not_when_its_lock_is_free() {
+    let (_dir, pool, work) = pool();
+    let guard = Guard::take(&pool, &work, "start", Allow::Stopped).unwrap();
+    let mut run = Run::new(qemu::ENGINE).unwrap();
+    vm::prepare(&pool, &guard, run.clone()).unwrap();
+    let lock = guard.lock_file().unwrap().try_clone().unwrap();
+    // A process that ends closes its files, and is there for some time yet.
+    let ends = "sleep 0.3; exec </dev/null; sleep 0.5";
+    let mut engine =
+        Command::new("sh").args(["-c", ends]).stdin(Stdio::from(lock)).spawn().unwrap();
+    run.pid = Some(engine.id());
+    run.sockets = ["supervisor", "qmp"].map(|name| (name.into(), "/nonexistent".into())).into();
+    vm::write_run(&pool, &guard, &run).unwrap();
+    drop(guard);
+    let how = Stop { discard: false, force: true, limit: Duration::from_secs(1) };
+    drop(qemu::settle(&pool, &work, &run, how).unwrap());
+    assert_eq!(engine.try_wait().unwrap().and_then(|status| status.code()), Some(0));
 }
 
 #[test]

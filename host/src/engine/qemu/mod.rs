@@ -19,6 +19,7 @@ mod hot;
 mod memory;
 mod news;
 mod nic;
+mod readable;
 mod ready;
 mod runtime;
 mod start;

@@ -1,16 +1,15 @@
 //! What a supervisor and its clients say to each other: one JSON value a line, on a stream socket.
 
+use super::readable::is_readable;
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
     name::{VmName, VolumeId},
     pool::driver::Outcome,
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qemu::Deadline;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    os::fd::AsFd as _,
     os::unix::net::UnixStream,
     path::PathBuf,
 };
@@ -199,15 +198,7 @@ impl Heard {
 
     /// Waits until something is said, or the other end is gone; `false` when the deadline comes first.
     pub(super) fn wait(&self, deadline: Deadline) -> bool {
-        while self.0.buffer().is_empty() {
-            let Some(left) = deadline.left() else { return false };
-            let limit = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            let mut descriptors = [PollFd::new(self.0.get_ref().as_fd(), PollFlags::POLLIN)];
-            if poll(&mut descriptors, limit).is_ok_and(|ready| ready > 0) {
-                break;
-            }
-        }
-        true
+        !self.0.buffer().is_empty() || is_readable(self.0.get_ref(), deadline)
     }
 
     /// Returns what is said next, `None` when the other end is gone or says nonsense.

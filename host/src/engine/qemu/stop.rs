@@ -3,7 +3,7 @@
 use super::{
     client::{self, connect, socket},
     freeze::thaw_left,
-    holders,
+    holders::Holder,
     news::{Heard, News, Report, Request, say},
     start::Watch,
     told,
@@ -62,6 +62,22 @@ pub fn stop(name: &VmName, run: &Run, how: Stop) -> Result<Stopped> {
 /// # Errors
 /// As for [`stop`] and [`Guard::take`].
 pub fn settle(pool: &Pool, name: &VmName, run: &Run, how: Stop) -> Result<Guard> {
+    let qemu = Holder::qemu(pool, name, run)?;
+    let guard = unattended(pool, name, qemu.as_ref(), run, how)?;
+    // Whoever asked for the stop may count on QEMU's memory being free.
+    if let Some(qemu) = qemu {
+        qemu.wait(Deadline::after(PATIENCE));
+    }
+    Ok(guard)
+}
+
+fn unattended(
+    pool: &Pool,
+    name: &VmName,
+    qemu: Option<&Holder>,
+    run: &Run,
+    how: Stop,
+) -> Result<Guard> {
     // A QEMU that only begins does not listen yet, and one that is killed has a machine's memory to give back.
     if let Some(guard) = take(pool, name, || by_monitor(name, run, how))? {
         return Ok(guard);
@@ -72,17 +88,15 @@ pub fn settle(pool: &Pool, name: &VmName, run: &Run, how: Stop) -> Result<Guard>
             format!("shut it down from within, or pull the plug by 'ebbtide stop {name} --force'");
         return Err(Refusal::new(RefusalKind::Busy, text).hint(hint).into());
     }
-    holders::kill_qemu(pool, name, run)?;
+    qemu.map_or(Ok(()), |qemu| qemu.kill(Deadline::after(PATIENCE)))?;
     // A supervisor that lives settles it now.
     if let Some(guard) = take(pool, name, || Ok(()))? {
         return Ok(guard);
     }
-    holders::kill_supervisor(pool, name)?;
-    // Other threads of it may take longer to go.
-    match take(pool, name, || Ok(()))? {
-        Some(guard) => Ok(guard),
-        None => Guard::take(pool, name, "stop", Allow::Stopped),
+    if let Some(supervisor) = Holder::supervisor(pool, name)? {
+        supervisor.kill(Deadline::after(PATIENCE))?;
     }
+    Guard::take(pool, name, "stop", Allow::Stopped)
 }
 
 /// Takes the lock of a VM, after doing something each time; `None` when somebody else has it for too long. What waits is
