@@ -11,16 +11,22 @@ use nix::{
 };
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    io::{BufRead, BufReader, Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
+    },
     path::PathBuf,
-    process::Command,
+    process::{Child, Command},
     thread,
     time::{Duration, Instant},
 };
 
 /// Answers every command; says what is in `cont` after the machine is let run, and what is in `down` when its power button
-/// is pressed, and ends then if `down` says that it shuts down.
+/// is pressed, and ends then if that says that it shuts down.
 const QEMU: &str = r#"#!/bin/bash
 for arg; do case $arg in socket,id=supervisor,fd=*) fd=${arg##*=} ;; esac; done
 test -n "$fd" || exit 1
@@ -29,7 +35,9 @@ while read -r line <&"$fd"; do
     echo "$line" >> "$here/heard"
     if [[ $line =~ \"id\":([0-9]+) ]]; then echo "{\"return\": {}, \"id\": ${BASH_REMATCH[1]}}" >&"$fd"; fi
     case $line in
-        *'"cont"'*) test ! -e "$here/cont" || cat "$here/cont" >&"$fd" ;;
+        *'"cont"'*)
+            cat "$here/cont" >&"$fd"
+            if grep -q SHUTDOWN "$here/cont"; then exit 0; fi ;;
         *'"quit"'*) echo '{"event": "SHUTDOWN", "data": {"reason": "host-qmp-quit"}}' >&"$fd"; exit 0 ;;
         *'"system_powerdown"'*)
             cat "$here/down" >&"$fd"
@@ -70,6 +78,14 @@ impl Played {
 
     fn run(&self, words: &[&str]) -> Said {
         Said::new(&self.command(words).output().unwrap())
+    }
+
+    /// Starts `a` in a way for which there is no verb. Returns its supervisor, and what that talks to.
+    fn supervised(&self, how: &[&str], scale: &str) -> (Child, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut command = self.command(&["supervise", "a"]);
+        command.args(how).env("EBBTIDE_TIME_SCALE", scale).stdout(OwnedFd::from(theirs));
+        (command.spawn().unwrap(), ours)
     }
 
     #[track_caller]
@@ -172,6 +188,32 @@ fn a_machine_without_space_says_so_and_goes_on_by_itself() {
     fs::write(played.file("down"), SHUTDOWN).unwrap();
     let said = played.host.must(&["stop", "a"]);
     assert!(said.out.contains("a:private: nothing was written"), "{}", said.out);
+}
+
+#[test]
+fn a_machine_that_ends_before_it_stands_ready_never_did() {
+    let played = Played::new(SHUTDOWN, "");
+    let told = played.host.vm("a").join(".ready.lock");
+    fs::write(&told, "").unwrap();
+    let (mut supervisor, mut asker) = played.supervised(&["--instance", "ready", "--ready"], "1");
+    let mut said = String::new();
+    asker.read_to_string(&mut said).unwrap();
+    assert!(said.contains("\"ended\"") && !said.contains("\"started\""), "{said}");
+    assert!(supervisor.wait().unwrap().success());
+    // Whoever would be told here makes another one.
+    assert_eq!(fs::read_to_string(&told).unwrap(), "");
+    assert_eq!(played.host.state("a-disp1"), "missing");
+}
+
+#[test]
+fn a_machine_that_gets_ready_is_stopped_at_once() {
+    let played = Played::new("", "");
+    let (mut supervisor, _asker) = played.supervised(&["--ready"], "100");
+    played.hears("cont", 1);
+    played.host.refuses(&["stop", "a"], &["it was never let run"]);
+    assert!(supervisor.wait().unwrap().success());
+    let heard = fs::read_to_string(played.file("heard")).unwrap();
+    assert!(heard.contains("\"quit\"") && !heard.contains("\"stop\""), "{heard}");
 }
 
 #[test]

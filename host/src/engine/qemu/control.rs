@@ -37,6 +37,8 @@ pub(super) enum Happened {
     Left(u64),
     /// QEMU has been told to end some time ago.
     Overdue,
+    /// A machine that is to stand ready has run for long enough.
+    Warm,
     /// A machine that stands still may go on by now.
     Retry,
     /// This process was told to end.

@@ -61,6 +61,7 @@ pub fn start<'a>(
                 return Ok(Ready { pool, name, stream: ours, heard });
             }
             Some(News::Failed(failure)) => return Err(failure.into()),
+            Some(News::Ended(report)) => return Err(ended(&name, report).into()),
             Some(_) => {}
             None => return Err(gone(pool, &name)),
         }
@@ -85,11 +86,7 @@ impl Ready<'_> {
                 Some(News::Running) => {
                     return Ok(Watch { stream: self.stream, heard: self.heard });
                 }
-                Some(News::Ended(report)) => {
-                    let why = report.cut.unwrap_or_else(|| "the guest shut down".into());
-                    let text = format!("{} has ended already: {why}", self.name);
-                    return Err(Refusal::new(RefusalKind::Unable, text).into());
-                }
+                Some(News::Ended(report)) => return Err(ended(&self.name, report).into()),
                 Some(_) => {}
                 None => return Err(gone(self.pool, &self.name)),
             }
@@ -111,6 +108,11 @@ impl Watch {
     pub fn power_down(&self) {
         say(&self.stream, &Request::Powerdown);
     }
+}
+
+fn ended(name: &VmName, report: Report) -> Refusal {
+    let why = report.cut.unwrap_or_else(|| "the guest shut down".into());
+    Refusal::new(RefusalKind::Unable, format!("{name} has ended already: {why}"))
 }
 
 /// Ends what a supervisor that was killed has left, where it has not let it run.

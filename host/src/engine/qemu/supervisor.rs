@@ -22,8 +22,9 @@ use crate::{
     vm::{self, Guard, Vm},
 };
 use jiff::Timestamp;
+use qemu::Deadline;
 use serde_json::json;
-use std::{os::unix::net::UnixStream, thread, time::Duration};
+use std::{os::unix::net::UnixStream, time::Duration};
 use uuid::Uuid;
 
 /// How long QEMU may take to end once it is told to.
@@ -96,6 +97,8 @@ struct Started<'a> {
     begun: Begun,
     /// Whether it stands still until somebody wants it.
     is_ready: bool,
+    /// Whether it has stood so.
+    has_stood: bool,
 }
 
 impl<'a> Started<'a> {
@@ -106,9 +109,10 @@ impl<'a> Started<'a> {
             log::error!("{error}");
         }
         if self.is_ready {
-            self.warm_up();
+            self.warm_up(control);
+        } else {
+            control.tell(&News::Started(self.begun.qemu.id()));
         }
-        control.tell(&News::Started(self.begun.qemu.id()));
         let (mut ran, mut retries, mut asked) = (false, false, 0);
         let mut is_late = self.begun.goes_on;
         let mut events = Events::new(kept(self.pool, &self.guard));
@@ -159,6 +163,15 @@ impl<'a> Started<'a> {
                 }
                 Happened::Told | Happened::Again => self.quit(control),
                 Happened::Overdue => self.begun.qemu.kill(),
+                Happened::Warm => {
+                    // Somebody may have wanted it meanwhile.
+                    if !ran {
+                        self.stand_still();
+                    }
+                    if ran || self.has_stood {
+                        control.tell(&News::Started(self.begun.qemu.id()));
+                    }
+                }
                 // Nobody wants it any more, and it has done nothing yet.
                 Happened::Left(ASKER) if !ran && !self.is_ready => self.begun.qemu.kill(),
                 Happened::Event(event) => {
@@ -248,31 +261,33 @@ impl<'a> Started<'a> {
     }
 
     /// Lets a machine that goes on from somewhere else take that in: another generation number, a network card, code that an
-    /// emulator has to translate anew. Then it stands still, and whoever wants it does not wait for these.
-    fn warm_up(&mut self) {
-        let monitor = &self.begun.qemu.monitor;
-        let warmed = monitor.execute("cont", &json!({})).and_then(|_| {
-            thread::sleep(WARM);
-            monitor.execute("stop", &json!({}))
-        });
-        if let Err(error) = warmed {
-            log::error!("{error}");
+    /// emulator has to translate anew. It is [`Happened::Warm`] then.
+    fn warm_up(&mut self, control: &Control) {
+        let went = self.begun.qemu.monitor.execute("cont", &json!({})).map_err(super::told);
+        let warm = Deadline::after(WARM).left().unwrap_or_default();
+        self.or_kill(went.and_then(|_| control.later(warm, Happened::Warm)));
+    }
+
+    /// Has a machine that is warm stand still, so that whoever wants it does not wait for that.
+    fn stand_still(&mut self) {
+        let stood = self.begun.qemu.monitor.execute("stop", &json!({}));
+        self.has_stood = self.or_kill(stood.map(drop).map_err(super::told));
+    }
+
+    /// Ends QEMU where a machine is not as it is to be. Returns whether it is.
+    fn or_kill(&mut self, is: Result<()>) -> bool {
+        if let Err(error) = &is {
+            log::error!("{}", error.chain());
             self.begun.qemu.kill();
         }
+        is.is_ok()
     }
 
     fn go(&mut self) -> bool {
         let told = vm::goes_on(self.pool, &self.guard);
         let monitor = &self.begun.qemu.monitor;
         let went = told.and_then(|()| monitor.execute("cont", &json!({})).map_err(super::told));
-        match went {
-            Ok(_) => true,
-            Err(error) => {
-                log::error!("{}", error.chain());
-                self.begun.qemu.kill();
-                false
-            }
-        }
+        self.or_kill(went.map(drop))
     }
 }
 

@@ -19,9 +19,10 @@ impl Started<'_> {
         self.pool.vm(&self.guard.vm().name).is_ok_and(|vm| vm.record.flags.volatile)
     }
 
-    /// Returns of which VM it was a disposable that stood ready, if it was one and nobody ended it.
+    /// Returns of which VM it was a disposable that stood ready, if it was one and nobody ended it. Of one that has never
+    /// stood whoever has it started is told.
     fn stood_ready(&self, seen: Seen<'_>) -> Option<VmName> {
-        if seen.ran || seen.reason == Some(FORCED) {
+        if seen.ran || !self.has_stood || seen.reason == Some(FORCED) {
             return None;
         }
         let record = self.pool.vm(&self.guard.vm().name).ok()?.record;

@@ -34,7 +34,10 @@ impl<'a> Started<'a> {
             control.tell(&News::Said(sentence.clone()));
         }
         match Self::begin(pool, &guard, how, control, hooks) {
-            Ok((runtime, begun)) => Ok(Self { pool, guard, runtime, begun, is_ready: how.ready }),
+            Ok((runtime, begun)) => {
+                let (is_ready, has_stood) = (how.ready, false);
+                Ok(Self { pool, guard, runtime, begun, is_ready, has_stood })
+            }
             Err(error) => {
                 if how.instance.is_some() {
                     give_back(pool, guard);
