@@ -34,9 +34,9 @@ usage: cargo xtask VERB
                                   write an initramfs of the guest as its /init and the modules of a kernel, nothing else;
                                   DIR is /lib/modules, FILEs are the repository's init.conf, the guest built now, and
                                   ebbtide-initramfs-VERSION.img; NAMEs are loaded at every boot; zstd where there is one
-  bench [root|boot|mounts|size|chunk|host|cow|dm|all] [--rounds N]
-                                  measure, against a script, plain clones, goals and the raw device; `host`, `cow` and
-                                  `dm` as root
+  bench [root|boot|mounts|size|chunk|host|cow|dm|snapshots|disposables|all] [--rounds N]
+                                  measure, against a script, plain clones, goals and the raw device; `host`, `cow`, `dm`
+                                  and `snapshots` as root
 ";
 
 fn main() -> ExitCode {
