@@ -10,7 +10,7 @@
 
 use super::Vm;
 use crate::{
-    error::{Error, Refusal, RefusalKind, Result},
+    error::{Refusal, RefusalKind, Result},
     name::VolumeName,
     pool::{
         Pool,
@@ -98,7 +98,7 @@ impl Instant {
     /// # Errors
     /// The driver writes disks in place; a file cannot be looked at, or be written out.
     pub(super) fn prepare(pool: &Pool, vm: &Vm, dir: &Path, which: Which) -> Result<Self> {
-        let driver = pool.driver().instants().ok_or_else(|| unable(vm))?;
+        let driver = instants(pool, vm)?;
         let dir = dir.to_path_buf();
         let mut instant =
             Self { dir, hold: Vec::new(), sync: Vec::new(), disks: Vec::new(), memory: None };
@@ -158,10 +158,18 @@ fn is_wanted(volume: &Volume, which: Which) -> bool {
     which == Which::All || volume.role.is_kept()
 }
 
-/// Refuses where disks are written in place: what was not committed cannot be kept beside that.
-pub(super) fn unable(vm: &Vm) -> Error {
-    let text = format!("{} cannot have snapshots: this pool writes its disks in place", vm.name);
-    Refusal::new(RefusalKind::Unable, text)
-        .hint("the driver reflink, on btrfs or XFS, can do that")
-        .into()
+/// Returns what takes an instant of disks.
+///
+/// # Errors
+/// The driver writes disks in place: what was not committed cannot be kept beside that.
+pub(super) fn instants<'a>(pool: &'a Pool, vm: &Vm) -> Result<&'a dyn Instants> {
+    pool.driver().instants().ok_or_else(|| {
+        let name = &vm.name;
+        let text = format!(
+            "{name} cannot have snapshots or savestates: this pool writes its disks in place"
+        );
+        Refusal::new(RefusalKind::Unable, text)
+            .hint("the driver reflink, on btrfs or XFS, can do that")
+            .into()
+    })
 }

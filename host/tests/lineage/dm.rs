@@ -139,7 +139,9 @@ fn instants_are_refused_and_the_refusal_names_the_driver_that_has_them() {
     let snapshot = vm::snapshot(pool, &guard, None, None, &mut Unseen).unwrap_err();
     place.start(&guard).unwrap();
     let savestate = savestate::Taking::begin(pool, &guard, savestate::Of::Itself).unwrap_err();
-    for error in [snapshot, savestate] {
+    let hot = vm::set(pool, &name("work"), &[("memory", "2G"), ("hot", "30s")]).unwrap_err();
+    assert_eq!(pool.vm(&name("work")).unwrap().record, guard.vm().record);
+    for error in [snapshot, savestate, hot] {
         assert!(error.hint().is_some_and(|hint| hint.contains("reflink")), "{error}");
     }
     vm::release(pool, &guard, Ending::Discard).unwrap();

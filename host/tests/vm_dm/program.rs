@@ -82,6 +82,21 @@ fn a_user_can_do_what_users_do() -> Result<()> {
     assert!(said.contains("one.\n") && said.contains("refused"), "{said}");
     assert!(said.ends_with("keep\nwork:private: nothing was written"), "{said}");
 
+    // What needs an instant, or another name for what a disk has, is refused, and the refusal says who has it.
+    for refused in [
+        "snapshot create work",
+        "savestate create work --hot",
+        "vm set work hot=30s",
+        "vm set work versioned=auto",
+    ] {
+        let said = session.run(&format!("e {refused} || echo refused; e vm show work"))?;
+        assert!(
+            said.contains("hint: the driver reflink, on btrfs or XFS, can do that\nrefused"),
+            "{said}"
+        );
+        assert!(!said.contains("hot") && !said.contains("versioned"), "{said}");
+    }
+
     let said = session.run(
         "e export-config work --format xl; e export-config work --format libvirt || echo refused",
     )?;

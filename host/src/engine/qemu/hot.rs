@@ -42,13 +42,14 @@ pub enum Need {
 /// program that runs a clone of the VM named. Returns `None` when it is not needed, or somebody makes it already.
 ///
 /// # Errors
-/// It is not known when to take it; the clone does not start, or ends too early; and as for [`super::savestate`].
+/// The pool can have none; it is not known when to take it; the clone does not start, or ends too early; and as for [`super::savestate`].
 pub fn refresh(
     pool: &Pool,
     name: &VmName,
     need: Need,
     supervisor: &dyn Fn(&VmName) -> Result<Command>,
 ) -> Result<Option<Savestate>> {
+    savestate::check(pool, &pool.vm(name)?)?;
     let mut made = None;
     // Who finds the lock taken relies on whoever has it to look once more after it was let go.
     while is_needed(pool, name, need, made.as_ref())? {

@@ -25,10 +25,14 @@ pub use source::{Source, prepare_from, source};
 pub use take::{Of, Taking};
 
 use super::{
-    Record,
-    instant::{InstantDisk, Memory},
+    Record, Vm,
+    instant::{InstantDisk, Memory, instants},
 };
-use crate::name::{VmName, VolumeName};
+use crate::{
+    error::Result,
+    name::{VmName, VolumeName},
+    pool::Pool,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -85,6 +89,14 @@ impl Savestate {
     pub fn dir(&self) -> PathBuf {
         dir_of(self.uuid)
     }
+}
+
+/// Refuses a VM that cannot have savestates.
+///
+/// # Errors
+/// The driver of its pool writes disks in place.
+pub fn check(pool: &Pool, vm: &Vm) -> Result<()> {
+    instants(pool, vm).map(drop)
 }
 
 fn dir_of(uuid: Uuid) -> PathBuf {

@@ -7,7 +7,7 @@ use crate::{
     pool::{Pool, SNAPSHOTS, driver::Disk, protocol::uncommitted},
     vm::{
         Guard, InstantDisk, Memory, Run,
-        instant::{MEMORY, unable},
+        instant::{MEMORY, instants},
         life::prepare_by,
         snapshots,
     },
@@ -99,7 +99,7 @@ pub fn prepare_from(
     source: &Source,
 ) -> Result<Vec<Disk>> {
     let vm = guard.vm();
-    let driver = pool.driver().instants().ok_or_else(|| unable(vm))?;
+    let driver = instants(pool, vm)?;
     let named = |name: &VolumeName| source.disks.iter().any(|disk| disk.volume == *name);
     let volumes = vm.volumes(pool)?;
     let missing: Vec<&str> = volumes

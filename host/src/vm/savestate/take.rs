@@ -13,7 +13,7 @@ use crate::{
         Guard, Still, Vm,
         aside::Aside,
         disk_uuid,
-        instant::{Instant, Which, unable},
+        instant::{Instant, Which, instants},
         sweep,
     },
 };
@@ -46,9 +46,7 @@ impl Taking {
     /// The driver writes disks in place; a file operation fails. Nothing is there then.
     pub fn begin(pool: &Pool, guard: &Guard, of: Of<'_>) -> Result<Self> {
         let vm = pool.vm(&guard.vm().name)?;
-        if pool.driver().instants().is_none() {
-            return Err(unable(&vm));
-        }
+        instants(pool, &vm)?;
         let (owner, kind) = match of {
             Of::Itself => (&vm, Kind::Manual),
             Of::Hot(owner) => (owner, Kind::Hot),

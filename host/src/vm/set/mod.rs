@@ -87,6 +87,9 @@ pub fn set<S: AsRef<str>>(pool: &Pool, name: &VmName, settings: &[(S, S)]) -> Re
         // It has its old name before it is none any more.
         vm.record.versioned = before.record.versioned;
     }
+    if vm.record.ahead.hot.is_some() && before.record.ahead.hot.is_none() {
+        savestate::check(pool, &vm)?;
+    }
     if vm != before {
         rewrite(pool, &vm, &lock)?;
     }

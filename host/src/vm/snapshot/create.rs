@@ -8,7 +8,7 @@ use crate::{
     vm::{
         self, Guard, Still, Vm,
         aside::Aside,
-        instant::{Instant, Which, unable},
+        instant::{Instant, Which, instants},
         sweep,
     },
 };
@@ -47,9 +47,7 @@ impl Taking {
     ) -> Result<Self> {
         label.map_or(Ok(()), check_label)?;
         let vm = pool.vm(&guard.vm().name)?;
-        if pool.driver().instants().is_none() {
-            return Err(unable(&vm));
-        }
+        instants(pool, &vm)?;
         let uuid = Uuid::new_v4();
         let aside = {
             let lock = pool.lock()?;

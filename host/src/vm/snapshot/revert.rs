@@ -7,12 +7,14 @@ use crate::{
     name::VolumeId,
     pool::{
         Pool,
-        driver::{Instants, Volume},
+        driver::Volume,
         record as small,
         step::{self, Step},
         store::Unseen,
     },
-    vm::{Allow, Guard, Outcomes, Vm, instant::unable, record, set::is_template, sweep::is_there},
+    vm::{
+        Allow, Guard, Outcomes, Vm, instant::instants, record, set::is_template, sweep::is_there,
+    },
 };
 use std::path::Path;
 
@@ -83,7 +85,7 @@ pub fn revert_vm(pool: &Pool, snapshot: &Snapshot) -> Result<RevertedVm> {
 pub(super) fn finish(pool: &Pool, vm: &Vm, snapshot: &Snapshot) -> Result<RevertedVm> {
     let _lock = pool.lock_unless_locked()?;
     let (to, said) = target(pool, &pool.vm(&vm.name)?, snapshot)?;
-    let driver = driver(pool, vm)?;
+    let driver = instants(pool, vm)?;
     let mut outcomes = Vec::new();
     for (volume, image) in disks(pool, &to, snapshot)? {
         let outcome = driver.restore(&volume, &image)?;
@@ -148,10 +150,6 @@ fn restore_file(pool: &Pool, from: &Path, to: &Path) -> Result<()> {
         Step::SyncDir(to.parent().unwrap_or(Path::new("")).into()),
     ]);
     step::apply(&steps, pool.store(), &mut Unseen)
-}
-
-fn driver<'a>(pool: &'a Pool, vm: &Vm) -> Result<&'a dyn Instants> {
-    pool.driver().instants().ok_or_else(|| unable(vm))
 }
 
 pub(super) fn gone(snapshot: &Snapshot) -> Refusal {
