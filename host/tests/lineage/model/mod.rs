@@ -1,11 +1,13 @@
 //! Random verbs against a small model of the rules, and each cut somewhere on the way.
 //!
-//! `rules` is the model, with `place`, `settings`, `shots` and `saved` for what its names say; `act` the verbs. `world` does them
+//! `rules` is the model, with `place`, `settings`, `shots` and `saved` for what its names say; `act` the verbs, and
+//! `beginning` those that each case begins with. `world` does them
 //! with a pool, `savestates` those of savestates; `compare` looks at what became of it, `cut` at what a cut
 //! leaves. After each verb the next command has
 //! come by, as a user's would: what is due is made, what nobody refers to is gone.
 
 mod act;
+mod beginning;
 mod compare;
 mod cut;
 mod machine;
@@ -22,17 +24,17 @@ use proptest::prelude::*;
 use rules::Model;
 use world::World;
 
-/// One case: verbs, each with where it is cut in a copy of the pool.
-fn cases() -> impl Strategy<Value = Vec<(Raw, u64)>> {
+/// One case: a beginning, and verbs, each with where it is cut in a copy of the pool.
+fn cases() -> impl Strategy<Value = (u8, Vec<(Raw, u64)>)> {
     let raw = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>());
-    proptest::collection::vec((raw, 0..160u64), 1..50)
+    (any::<u8>(), proptest::collection::vec((raw, 0..160u64), 1..50))
 }
 
-fn run_all(case: &[(Raw, u64)]) {
+fn run_all(beginning: u8, case: &[(Raw, u64)]) {
     let mut world = World::new();
     let mut model = Model::default();
-    for name in ["a", "b"] {
-        step(&mut world, &mut model, &Act::Template(name.into()), None);
+    for act in beginning::acts(beginning) {
+        assert!(step(&mut world, &mut model, &act, None), "{act:?}");
     }
     for (raw, cut) in case {
         let act = act::choose(&model, *raw);
@@ -41,8 +43,8 @@ fn run_all(case: &[(Raw, u64)]) {
     end(&mut world, &mut model);
 }
 
-/// Does a verb, and holds what became of it against the model.
-fn step(world: &mut World, model: &mut Model, act: &Act, cut: Option<u64>) {
+/// Does a verb, and holds what became of it against the model. Returns whether it was done, and not refused.
+fn step(world: &mut World, model: &mut Model, act: &Act, cut: Option<u64>) -> bool {
     let old = model.clone();
     let is_done = model.apply(act);
     model.settle();
@@ -56,6 +58,7 @@ fn step(world: &mut World, model: &mut Model, act: &Act, cut: Option<u64>) {
     let compared = world.compare(model);
     assert_eq!(compared, Ok(()), "after {:?}", world.done);
     world.is_whole();
+    is_done
 }
 
 /// Stops and removes everything; nothing but the snapshots is left then.
@@ -86,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn verbs_in_any_order_do_what_the_rules_say(case in cases()) {
-        run_all(&case);
+    fn verbs_in_any_order_do_what_the_rules_say((beginning, case) in cases()) {
+        run_all(beginning, &case);
     }
 }
