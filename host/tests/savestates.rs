@@ -12,12 +12,12 @@ use ebbtide::{
         store::Store as _,
     },
     vm::{
-        self, Allow, Guard, Memory, Run, Still,
+        self, Allow, Flags, Guard, Memory, Run, Still,
         savestate::{self, Of, Savestate, Taking},
     },
 };
 use pools::*;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// A machine whose memory is two words.
 struct Played<'a>(&'a Pool);
@@ -325,17 +325,46 @@ fn a_newer_hot_one_takes_the_place_of_the_older_and_a_cut_leaves_one_at_least() 
     );
 }
 
+/// Returns the savestates of a VM.
+fn savestates_of(pool: &Pool, vm: &str) -> Vec<Savestate> {
+    let vm = pool.vm(&name(vm)).unwrap();
+    let (found, _) = savestate::list(pool).unwrap();
+    found.into_iter().filter(|found| found.of == vm.record.uuid).collect()
+}
+
+#[test]
+fn a_clone_that_is_cut_has_all_savestates_or_is_not_there() {
+    let (store, pool) = written();
+    let two = [taken(&store, &pool), taken(&store, &pool)];
+    let act = |pool: &Pool| vm::clone(pool, &name("work"), &name("twin")).map(drop);
+    let (mut olds, mut news) = (0, 0);
+    cut_everywhere(&store, act, |store, _| {
+        for store in store.power_cuts(6).iter().chain([store]) {
+            let pool = &over(store);
+            // What any command does next, if it changes VMs at all.
+            vm::follow_up(pool).unwrap();
+            if pool.vm(&name("twin")).is_err() {
+                olds += 1;
+                continue;
+            }
+            news += 1;
+            let twins = savestates_of(pool, "twin");
+            let times = |all: &[Savestate]| all.iter().map(|one| one.time).collect::<BTreeSet<_>>();
+            assert_eq!((twins.len(), times(&twins)), (2, times(&two)));
+            twins.iter().for_each(|twin| is_whole(store, twin));
+            assert_eq!(pool.vm(&name("twin")).unwrap().record.flags, Flags::default());
+            assert_eq!(savestates_of(pool, "work").len(), 2);
+        }
+    });
+    assert!(olds > 10 && news > 10, "{olds} old, {news} new");
+}
+
 #[test]
 fn a_clone_has_the_savestates_too_and_they_go_with_their_vm() {
     let (store, pool) = written();
     let savestate = taken(&store, &pool);
     vm::clone(&pool, &name("work"), &name("twin")).unwrap();
-    let of = |vm: &str| {
-        let vm = pool.vm(&name(vm)).unwrap();
-        let (found, _) = savestate::list(&pool).unwrap();
-        found.into_iter().filter(move |found| found.of == vm.record.uuid).collect::<Vec<_>>()
-    };
-    let [twin] = of("twin").try_into().unwrap();
+    let [twin] = savestates_of(&pool, "twin").try_into().unwrap();
     is_whole(&store, &twin);
     let inode = |of: &Savestate| store.stat(&of.dir().join("memory")).unwrap().unwrap().inode;
     assert_eq!(inode(&twin), inode(&savestate));
@@ -345,7 +374,7 @@ fn a_clone_has_the_savestates_too_and_they_go_with_their_vm() {
     }
     let left: Vec<_> = savestate::list(&pool).unwrap().0.iter().map(|left| left.uuid).collect();
     assert_eq!(left, [twin.uuid]);
-    let guard = resume(&pool, "twin", &of("twin")[0].uuid.to_string()).unwrap();
+    let guard = resume(&pool, "twin", &twin.uuid.to_string()).unwrap();
     vm::release(&pool, &guard, Ending::Commit).unwrap();
     assert_eq!(version(&store, &dir(&pool, "twin"), "private"), b"more");
 }

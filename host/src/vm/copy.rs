@@ -45,11 +45,15 @@ fn linked(pool: &Pool, source: &VmName, name: &VmName, replaces: bool) -> Result
     if replaces {
         refuse_running(pool, &from)?;
     }
-    let adjust = |record: &mut Record| record.flags.replaces = replaces.then(|| from.name.clone());
+    let inherits = savestate::has_any(pool, &from)?.then_some(from.record.uuid);
+    let adjust = |record: &mut Record| {
+        record.flags.inherits = inherits;
+        record.flags.replaces = replaces.then(|| from.name.clone());
+    };
     let made = make(pool, &from, name, adjust, &mut said, &lock)?;
-    savestate::clone_all(pool, &from, &made.0, &lock)?;
-    // The clone is there as soon as it has its name; what cannot be linked now, the next command links.
+    // The clone is there as soon as it has its name; what cannot be done now, the next command does.
     drop((guard, made));
+    savestate::inherit(pool, &lock)?;
     said.extend(follow(pool, &lock)?);
     Ok(said)
 }

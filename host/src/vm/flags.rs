@@ -4,6 +4,7 @@ use crate::name::VmName;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use uuid::Uuid;
 
 /// What may be done with a VM.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Flags {
     /// A replacement clone that is not yet the base of all that was linked to this VM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<VmName>,
+    /// A clone that has not yet all savestates of this VM, by its UUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherits: Option<Uuid>,
 }
 
 impl Flags {

@@ -49,6 +49,7 @@ pub fn follow_up(pool: &Pool) -> Result<Vec<String>> {
         let flags = &vm.record.flags;
         flags.volatile
             || flags.replaces.is_some()
+            || flags.inherits.is_some()
             || flags.version_of.is_some()
             || vm.record.versioned.is_some()
     };
@@ -63,6 +64,10 @@ pub fn follow_up(pool: &Pool) -> Result<Vec<String>> {
 /// Returns a sentence for each thing that it did. The pool is locked.
 pub(super) fn tidy(pool: &Pool, pool_is_locked: &Lock) -> Result<Vec<String>> {
     let mut said = asides(pool, pool_is_locked)?;
+    if let Err(error) = savestate::inherit(pool, pool_is_locked) {
+        // It keeps nobody from anything else.
+        log::warn!("a clone has not all savestates of its base yet: {}", error.chain());
+    }
     said.extend(copy::follow(pool, pool_is_locked)?);
     said.extend(versioning::settle(pool, pool_is_locked)?);
     said.extend(volatile::sweep(pool, pool_is_locked)?);

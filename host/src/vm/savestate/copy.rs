@@ -9,22 +9,37 @@ use crate::{
         store::{Lock, Unseen},
     },
     record as text,
-    vm::{Vm, aside::Aside, disk_uuid, instant::MEMORY},
+    vm::{Vm, aside::Aside, disk_uuid, instant::MEMORY, rewrite},
     volume::{FileKind, files::file_name},
 };
 use std::path::Path;
 use uuid::Uuid;
 
-/// Gives the VM `to` the savestates of `from`, of which it is a clone. No content is copied.
+/// Returns whether a VM has savestates.
+pub(in crate::vm) fn has_any(pool: &Pool, vm: &Vm) -> Result<bool> {
+    Ok(list(pool)?.0.iter().any(|found| found.of == vm.record.uuid))
+}
+
+/// Gives clones the savestates of what they are clones of, where they have not all of them yet, as after a cut. No content is
+/// copied.
 ///
 /// # Errors
 /// A file operation fails. Those that are there already are whole.
-pub fn clone_all(pool: &Pool, from: &Vm, to: &Vm, lock: &Lock) -> Result<()> {
-    let all = list(pool)?.0;
-    all.iter().filter(|found| found.of == from.record.uuid).try_for_each(|found| {
-        make_directory(pool)?;
-        clone(pool, found, to, lock)
-    })
+pub(in crate::vm) fn inherit(pool: &Pool, lock: &Lock) -> Result<()> {
+    for mut vm in pool.vms()?.vms {
+        let Some(of) = vm.record.flags.inherits.take() else { continue };
+        let all = list(pool)?.0;
+        // One and its copy are of the same moment.
+        let has_it = |wanted: &Savestate| {
+            all.iter().any(|found| found.of == vm.record.uuid && found.time == wanted.time)
+        };
+        for wanted in all.iter().filter(|found| found.of == of && !has_it(found)) {
+            make_directory(pool)?;
+            clone(pool, wanted, &vm, lock)?;
+        }
+        rewrite(pool, &vm, lock)?;
+    }
+    Ok(())
 }
 
 fn clone(pool: &Pool, savestate: &Savestate, to: &Vm, lock: &Lock) -> Result<()> {

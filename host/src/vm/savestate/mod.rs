@@ -16,7 +16,7 @@ mod remove;
 mod source;
 mod take;
 
-pub use copy::clone_all;
+pub(super) use copy::{has_any, inherit};
 pub use current::{hot_of, is_current, related, stale};
 pub(crate) use read::parse;
 pub use read::{find, list, size};

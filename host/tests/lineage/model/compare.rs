@@ -53,6 +53,7 @@ impl World {
         same("instance", &flags.instance, &machine.instance)?;
         same("version of", &text(&flags.version_of), &machine.version_of)?;
         same("replaces", &flags.replaces, &None)?;
+        same("inherits", &flags.inherits, &None)?;
         let how = machine.versioned.map(|(manual, history)| HowVersioned { manual, history });
         same("versioned", &record.versioned, &how)?;
         same("parent", &record.parent, &self.uuid(machine.parent))?;

@@ -30,7 +30,7 @@ impl World {
         let compare = |model: &Model| self.over(&world.store).compare(model);
         let Err(new) = compare(models[1]) else { return };
         let Err(old) = compare(models[0]) else { return };
-        let mut between = between(act, models);
+        let mut between = between(act, models[0]);
         if matches!(act, Act::RemoveSnapshot(_)) {
             // What came after it is its parent's one by one; the next removal goes on.
             self.over(&world.store).act(act, models[0], models[1]).unwrap();
@@ -45,18 +45,8 @@ impl World {
 }
 
 /// Returns what a cut of a verb may leave that is neither the old nor the new.
-fn between(act: &Act, [old, new]: [&Model; 2]) -> Vec<Model> {
+fn between(act: &Act, old: &Model) -> Vec<Model> {
     match act {
-        // A clone gets the savestates of its base after its name, one after the other.
-        Act::Clone(..) | Act::Replace(..) => {
-            let mut without = new.clone();
-            let added = new.saved.keys().filter(|id| !old.saved.contains_key(id)).rev();
-            let models = added.map(|id| {
-                without.saved.remove(id);
-                without.clone()
-            });
-            models.collect()
-        }
         // The new one is there before the older ones go.
         Act::Hot(name) => {
             let mut both = old.clone();
