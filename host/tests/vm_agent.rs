@@ -5,13 +5,12 @@
 mod machines;
 
 use ::qemu::{Agent, Deadline};
-use ebbtide::{
-    engine::qemu,
-    pool::Pool,
-    vm::{Run, Status, status},
+use machines::{
+    Host,
+    asked::{LIMIT, ask, hot, run, until},
+    end, qemu_is_there,
 };
-use machines::{Host, end, qemu_is_there};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -20,9 +19,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use vmtest::{Guest, Image, Result, require};
-
-/// The limit of anything that a guest does here.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// Returns the VMs of an image with the agent; each has an ext4 on its private disk, which its guest mounts.
 fn host(vms: &[&str]) -> Result<Host> {
@@ -39,31 +35,11 @@ fn host(vms: &[&str]) -> Result<Host> {
     Ok(host)
 }
 
-/// Returns who runs a VM.
-fn run(host: &Host, name: &str) -> Run {
-    let pool = Pool::open(&host.pool()).unwrap();
-    match status(&pool, &pool.vm(&name.parse().unwrap()).unwrap()).unwrap() {
-        Status::Running(run) => run,
-        other => panic!("{name} does not run: {other:?}"),
-    }
-}
-
-/// Waits until something holds.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < LIMIT, "{what} has not come");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// Waits until the agent has its port open, and the supervisor knows.
 fn agent_is_there(host: &Host, name: &str) {
-    let run = run(host, name);
     let is_open = || {
-        let all = qemu::monitor(&run).unwrap().execute("query-chardev", &json!({})).unwrap();
-        let all = all.as_array().unwrap().clone();
+        let all = ask(host, name, "query-chardev", &json!({}));
+        let all = all.as_array().unwrap();
         all.iter().any(|one| one["label"] == "qga" && one["frontend-open"] == true)
     };
     until("the agent", is_open);
@@ -248,11 +224,7 @@ fn a_hot_savestate_is_taken_when_the_agent_answers_and_what_goes_on_has_the_time
     let host = require!(host(&["a"]));
     host.must(&["vm", "set", "a", "hot=agent"]);
     let begun = Instant::now();
-    until("the hot savestate", || {
-        let listed = host.must(&["--json", "savestate", "list", "a"]).out;
-        let listed: Value = serde_json::from_str(&listed).unwrap();
-        listed[0]["is_current"] == true
-    });
+    hot(&host, "a");
     let booted = begun.elapsed();
     // By now its time is not that of the host.
     thread::sleep(Duration::from_secs(4));

@@ -6,10 +6,13 @@ mod machines;
 
 use ebbtide::{
     engine::qemu,
-    pool::Pool,
-    vm::{self, Run, Snapshot, Status, status},
+    vm::{self, Snapshot},
 };
-use machines::{Host, end, is_gone, qemu_is_there};
+use machines::{
+    Host,
+    asked::{LIMIT, address, ask, generation, pool, run},
+    end, is_gone, qemu_is_there,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -18,38 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 use vmtest::{Guest, Image, Result, require};
-
-/// How long something in the background may take, beside machines of other tests.
-const LIMIT: Duration = Duration::from_secs(120);
-
-fn pool(host: &Host) -> Pool {
-    Pool::open(&host.pool()).unwrap()
-}
-
-/// Returns who runs a VM.
-fn run(host: &Host, name: &str) -> Run {
-    let pool = pool(host);
-    let vm = pool.vm(&name.parse().unwrap()).unwrap();
-    match status(&pool, &vm).unwrap() {
-        Status::Running(run) => run,
-        other => panic!("{name} does not run: {other:?}"),
-    }
-}
-
-/// Asks the QEMU of a VM.
-fn ask(host: &Host, name: &str, command: &str, arguments: &Value) -> Value {
-    qemu::monitor(&run(host, name)).unwrap().execute(command, arguments).unwrap()
-}
-
-fn address(host: &Host, name: &str) -> String {
-    let nic = json!({"path": "/machine/peripheral/nic", "property": "mac"});
-    ask(host, name, "qom-get", &nic).as_str().unwrap().to_owned()
-}
-
-fn generation(host: &Host, name: &str) -> String {
-    let found = ask(host, name, "query-vm-generation-id", &json!({}));
-    found["guid"].as_str().unwrap().to_owned()
-}
 
 /// Takes a savestate, and returns its UUID.
 fn save(host: &Host, name: &str) -> String {

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may end here")]
 
+pub(crate) mod asked;
+
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
