@@ -284,6 +284,24 @@ fn hot_other_than(host: &Host, name: &str, other: &str) -> String {
     }
 }
 
+#[test]
+fn a_hot_savestate_is_made_again_when_the_template_s_kernel_is_told_something_else() -> Result<()> {
+    require!(qemu_is_there());
+    let image = require!(Image::named("stage"));
+    let host = Host::new().booting(&image, &["a"]);
+    host.must(&["vm", "set", "a", "memory=192M", "hot=0s"]);
+    let first = hot_other_than(&host, "a", "");
+    host.must(&["vm", "set", "t", &format!("cmdline={} quiet", image.cmdline())]);
+    let second = hot_other_than(&host, "a", &first);
+    // What is its own hides what its template has.
+    host.must(&["vm", "set", "a", &format!("cmdline={} quiet", image.cmdline())]);
+    let own = hot_other_than(&host, "a", &second);
+    host.must(&["vm", "set", "t", "cmdline="]);
+    assert_eq!(host.must(&["start", "a", "--disposable"]).err, "");
+    assert_eq!(hot_other_than(&host, "a", ""), own);
+    Ok(())
+}
+
 /// Returns the clones that were made for a hot savestate and are there.
 fn seeds(host: &Host) -> Vec<String> {
     let names = fs::read_dir(host.pool().join("appvms")).unwrap();

@@ -17,10 +17,7 @@ pub(super) fn lines(machine: &Machine, accelerator: Accelerator) -> Vec<String> 
         format!("accelerator {}", accelerator.name()),
         format!("processor {}", processor(accelerator)),
     ];
-    lines.push(match &machine.boot {
-        Boot::Disk => "boot from its disk".into(),
-        Boot::Kernel { cmdline, .. } => format!("boot by a kernel with {cmdline:?}"),
-    });
+    lines.push(boots(&machine.boot));
     for disk in &machine.disks {
         let access = if disk.read_only { ", read-only" } else { "" };
         lines.push(format!("disk {} of {}{access}", disk.id.volume, disk.size));
@@ -29,6 +26,14 @@ pub(super) fn lines(machine: &Machine, accelerator: Accelerator) -> Vec<String> 
         lines.push(format!("arguments {:?}", machine.args));
     }
     lines
+}
+
+/// Returns the line of what a machine boots.
+pub(super) fn boots(boot: &Boot) -> String {
+    match boot {
+        Boot::Disk => "boot from its disk".into(),
+        Boot::Kernel { cmdline, .. } => format!("boot by a kernel with {cmdline:?}"),
+    }
 }
 
 /// Returns the model that the guest sees; where that is the host's own, which one it is.

@@ -2,12 +2,14 @@
 
 use super::{
     client::hot_savestate,
+    fit,
     news::News,
     start::{Watch, start},
     stop::{Stop, stop},
     told,
 };
 use crate::{
+    engine::machine,
     error::{Error, Refusal, RefusalKind, Result},
     name::VmName,
     pool::{Pool, store::Wait},
@@ -70,7 +72,7 @@ pub fn refresh(
             }
             made = Some(make(pool, &pool.vm(name)?, supervisor)?);
         }
-        if savestate::stale(pool, &pool.vm(name)?)? {
+        if is_stale(pool, &pool.vm(name)?)? {
             log::warn!(
                 "{name} has new versions again and again; its hot savestate is of older ones"
             );
@@ -81,7 +83,20 @@ pub fn refresh(
 }
 
 fn is_needed(pool: &Pool, name: &VmName, need: Need, made: Option<&Savestate>) -> Result<bool> {
-    Ok((need == Need::Any && made.is_none()) || savestate::stale(pool, &pool.vm(name)?)?)
+    Ok((need == Need::Any && made.is_none()) || is_stale(pool, &pool.vm(name)?)?)
+}
+
+/// Returns whether a VM is one of which a hot savestate is made, and there is none that a start of it would be like now: of its
+/// current versions, with the settings that it and its template have.
+///
+/// # Errors
+/// The savestates cannot be listed, or a file cannot be looked at.
+pub(super) fn is_stale(pool: &Pool, vm: &Vm) -> Result<bool> {
+    if vm.record.ahead().hot.is_none() {
+        return Ok(false);
+    }
+    let Some(hot) = savestate::hot_of(pool, vm)? else { return Ok(true) };
+    Ok(!hot.memory.machine.contains(&fit::boots(&machine::boot(pool, vm)?)))
 }
 
 /// Makes the hot savestate of a VM once, and removes the one before it.

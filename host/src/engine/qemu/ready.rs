@@ -7,6 +7,7 @@
 use super::{
     begin::How,
     client::hand_over,
+    hot::is_stale,
     memory::{self, Room},
     start::start,
     stop::{Stop, settle, stop},
@@ -111,7 +112,7 @@ pub fn refill(
         match unmet(pool, &vm)? {
             Some(Unmet::Others) => {}
             // Without a savestate of the current versions nothing is made, nor again what was not made just now.
-            Some(Unmet::TooFew) if wrong.is_empty() && !savestate::stale(pool, &vm)? => {}
+            Some(Unmet::TooFew) if wrong.is_empty() && !is_stale(pool, &vm)? => {}
             _ => break,
         }
     }
@@ -186,7 +187,7 @@ pub fn count_ready(pool: &Pool, of: &VmName) -> Result<usize> {
 /// # Errors
 /// The pool cannot be read.
 pub fn is_due(pool: &Pool, vm: &Vm) -> Result<bool> {
-    Ok(savestate::stale(pool, vm)? || unmet(pool, vm)?.is_some())
+    Ok(is_stale(pool, vm)? || unmet(pool, vm)?.is_some())
 }
 
 /// How those that stand ready are not as they should be.

@@ -265,18 +265,18 @@ impl<'a> Started<'a> {
     fn warm_up(&mut self, control: &Control) {
         let went = self.begun.qemu.monitor.execute("cont", &json!({})).map_err(super::told);
         let warm = Deadline::after(WARM).left().unwrap_or_default();
-        self.or_kill(went.and_then(|_| control.later(warm, Happened::Warm)));
+        self.or_kill(&went.and_then(|_| control.later(warm, Happened::Warm)));
     }
 
     /// Has a machine that is warm stand still, so that whoever wants it does not wait for that.
     fn stand_still(&mut self) {
         let stood = self.begun.qemu.monitor.execute("stop", &json!({}));
-        self.has_stood = self.or_kill(stood.map(drop).map_err(super::told));
+        self.has_stood = self.or_kill(&stood.map(drop).map_err(super::told));
     }
 
     /// Ends QEMU where a machine is not as it is to be. Returns whether it is.
-    fn or_kill(&mut self, is: Result<()>) -> bool {
-        if let Err(error) = &is {
+    fn or_kill(&mut self, is: &Result<()>) -> bool {
+        if let Err(error) = is {
             log::error!("{}", error.chain());
             self.begun.qemu.kill();
         }
@@ -287,7 +287,7 @@ impl<'a> Started<'a> {
         let told = vm::goes_on(self.pool, &self.guard);
         let monitor = &self.begun.qemu.monitor;
         let went = told.and_then(|()| monitor.execute("cont", &json!({})).map_err(super::told));
-        self.or_kill(went.map(drop))
+        self.or_kill(&went.map(drop))
     }
 }
 

@@ -133,11 +133,3 @@ fn is_related(pool: &Pool, vm: &Vm, name: &VmName) -> bool {
         || is_it(&vm.record.template)
         || of_its_version()
 }
-
-/// Returns whether a VM is one of which a hot savestate is made, and there is none of its current versions.
-///
-/// # Errors
-/// As for [`hot_of`].
-pub fn stale(pool: &Pool, vm: &Vm) -> Result<bool> {
-    Ok(vm.record.ahead().hot.is_some() && hot_of(pool, vm)?.is_none())
-}

@@ -17,7 +17,7 @@ mod source;
 mod take;
 
 pub(super) use copy::{has_any, inherit};
-pub use current::{hot_of, is_current, related, stale};
+pub use current::{hot_of, is_current, related};
 pub(crate) use read::parse;
 pub use read::{find, list, size};
 pub use remove::{remove, remove_all, remove_hot, replace_hot};
