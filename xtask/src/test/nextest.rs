@@ -1,7 +1,9 @@
 //! Tests that cargo-nextest runs: which of them flows in, counts flow out of its JUnit file.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use super::counts::Counts;
 use super::options::Options;
@@ -39,12 +41,12 @@ pub(crate) fn run(tests: Tests, options: &Options) -> Result<Counts> {
     // Nextest keeps its files there, wherever cargo builds. Whatever is there afterwards is of this run.
     let report = workspace::root().join("target/nextest").join(profile).join("junit.xml");
     let _ = fs::remove_file(&report);
-    let ended = process::run(nextest("run", tests, options).args([
-        "--profile",
-        profile,
-        "--no-tests",
-        "pass",
-    ]));
+    let mut run = nextest("run", tests, options);
+    run.args(["--profile", profile, "--no-tests", "pass"]);
+    if !matches!(tests, Tests::Pure) {
+        run.arg("--test-threads").arg(waiting().to_string());
+    }
+    let ended = process::run(&mut run);
     let text = match (fs::read_to_string(&report), &ended) {
         (Ok(text), _) => text,
         (Err(_), Err(_)) => return ended.map(|()| Counts::default()),
@@ -59,6 +61,11 @@ pub(crate) fn run(tests: Tests, options: &Options) -> Result<Counts> {
         Err(failure) if counts.failed == 0 => Err(failure),
         _ => Ok(counts),
     }
+}
+
+/// Returns how many tests run at once that wait for disks and machines now and then: one more than there are processors.
+fn waiting() -> usize {
+    thread::available_parallelism().map_or(2, NonZeroUsize::get) + 1
 }
 
 fn nextest(verb: &str, tests: Tests, options: &Options) -> Command {
