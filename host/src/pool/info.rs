@@ -41,6 +41,8 @@ pub struct Info {
     pub appvms: u64,
     /// Number of snapshots.
     pub snapshots: u64,
+    /// Number of savestates.
+    pub savestates: u64,
     /// Number of VMs whose record cannot be read.
     pub unreadable: u64,
     /// Number of images, each version once, however many names it has.
@@ -71,7 +73,8 @@ impl Pool {
             images.add(self.store(), &vm.dir)?;
         }
         let snapshots = self.snapshot_dirs()?;
-        for dir in snapshots.iter().chain(&self.uuid_dirs(SAVESTATES)?) {
+        let savestates = self.uuid_dirs(SAVESTATES)?;
+        for dir in snapshots.iter().chain(&savestates) {
             images.add(self.store(), dir)?;
         }
         Ok(Info {
@@ -83,6 +86,7 @@ impl Pool {
             templates: count(Kind::Template),
             appvms: count(Kind::AppVm),
             snapshots: snapshots.len() as u64,
+            savestates: savestates.len() as u64,
             unreadable: vms.unreadable.len() as u64,
             images: images.seen.len() as u64,
             length: images.length,

@@ -162,6 +162,8 @@ fn no_pool(dir: &Path) -> Refusal {
         true => {
             refusal.hint(format!("'ebbtide pool adopt {}' takes a tree of images", dir.display()))
         }
+        false if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) => refusal
+            .hint("it is not empty: 'ebbtide pool create DIR' makes one in a directory of its own"),
         false => refusal.hint(format!("'ebbtide pool create {}' makes one", dir.display())),
     }
 }

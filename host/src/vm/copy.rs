@@ -32,7 +32,7 @@ pub fn clone(pool: &Pool, source: &VmName, name: &VmName) -> Result<Vec<String>>
 /// that boot from it.
 ///
 /// # Errors
-/// As for [`clone`], and one that boots from it runs.
+/// As for [`clone`], and one that boots from it runs, or it is a version, or what versions are made of.
 pub fn replace(pool: &Pool, source: &VmName, name: &VmName) -> Result<Vec<String>> {
     linked(pool, source, name, true)
 }
@@ -43,6 +43,7 @@ fn linked(pool: &Pool, source: &VmName, name: &VmName, replaces: bool) -> Result
     let mut said = sweep::tidy(pool, &lock)?;
     let (from, guard) = settled(pool, source, &mut said)?;
     if replaces {
+        refuse_versions(&from)?;
         refuse_running(pool, &from)?;
     }
     let inherits = savestate::has_any(pool, &from)?.then_some(from.record.uuid);
@@ -133,6 +134,18 @@ fn fill(pool: &Pool, from: &Vm, to: &Vm, said: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses to replace what others mean by a name that goes to the newest version.
+fn refuse_versions(from: &Vm) -> Result<(), Refusal> {
+    let next = from.record.versioned.and_then(|_| from.name.of_next());
+    let Some(of) = from.record.flags.version_of.clone().or(next) else { return Ok(()) };
+    let name = &from.name;
+    let text = format!(
+        "{name} cannot be replaced: what boots from {of} has its newest version, and no clone takes that over"
+    );
+    let hint = "clone it without '--replacement', and 'ebbtide vm set VM template=CLONE' for each VM that is to boot from that";
+    Err(Refusal::new(RefusalKind::Rule, text).hint(hint))
 }
 
 /// Refuses to give what boots from a template another one while it runs.

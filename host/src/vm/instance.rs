@@ -19,18 +19,27 @@ use std::path::Path;
 /// # Errors
 /// The VM is missing, or waits to be removed; [`Instance::Kept`] of one that is not immutable.
 pub fn instance(pool: &Pool, name: &VmName, what: Instance) -> Result<Guard> {
+    of_versions(pool, name, what, true)
+}
+
+/// As [`instance`], for a machine that goes on from another VM's, or an older one: the versions of its disks are not what it
+/// will have, and nothing is said of them.
+///
+/// # Errors
+/// As for [`instance`].
+pub fn instance_elsewhere(pool: &Pool, name: &VmName, what: Instance) -> Result<Guard> {
+    of_versions(pool, name, what, false)
+}
+
+fn of_versions(pool: &Pool, name: &VmName, what: Instance, is_told: bool) -> Result<Guard> {
     let lock = pool.lock()?;
     let mut said = sweep::tidy(pool, &lock)?;
     let (from, guard) = copy::settled(pool, name, &mut said)?;
     check(&from, what)?;
-    let (to, held) = copy::make(
-        pool,
-        &from,
-        &free_name(pool, name, what)?,
-        |record| adjust(record, what),
-        &mut said,
-        &lock,
-    )?;
+    let (new, mut of_disks) = (free_name(pool, name, what)?, Vec::new());
+    let adjust = |record: &mut Record| adjust(record, what);
+    let (to, held) = copy::make(pool, &from, &new, adjust, &mut of_disks, &lock)?;
+    said.extend(of_disks.into_iter().filter(|_| is_told));
     drop(guard);
     Ok(Guard::of_new(to, said, held, "start"))
 }

@@ -38,6 +38,20 @@ impl fmt::Display for Reference {
     }
 }
 
+impl Reference {
+    /// Returns what ends it, for a hint.
+    pub(super) fn end(&self) -> String {
+        match self {
+            Self::Runs => "stop it first".into(),
+            Self::Template(vm) => {
+                format!("'ebbtide vm set {vm} template=…' has it boot from another one")
+            }
+            Self::Instance(start) => format!("'ebbtide stop {start}' ends it"),
+            Self::Savestate(id) => format!("'ebbtide savestate remove {id}' removes that one"),
+        }
+    }
+}
+
 /// Returns references as part of a sentence.
 pub(super) fn sentence(references: &[Reference]) -> String {
     references.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -119,6 +133,11 @@ impl Lineage {
         self.vms.values().map(|(vm, _)| vm).filter(|vm| is_linked(&vm.record)).collect()
     }
 
+    /// Returns why there is a clone that a start has made; `None` for another VM.
+    pub(super) fn instance(&self, name: &VmName) -> Option<Instance> {
+        self.vms.get(name).and_then(|(vm, _)| vm.record.flags.instance)
+    }
+
     pub(super) fn runs(&self, name: &VmName) -> bool {
         self.vms.get(name).is_some_and(|(_, runs)| *runs)
     }
@@ -164,7 +183,8 @@ impl Lineage {
     pub(super) fn check_base(&self, vm: &Vm, base: &VmName) -> Result<(), Refusal> {
         let refuse = |kind, text| Err(Refusal::new(kind, text));
         let Some((found, _)) = self.vms.get(base) else {
-            return refuse(RefusalKind::Missing, format!("there is no VM named {base}"));
+            return Err(Refusal::new(RefusalKind::Missing, format!("there is no VM named {base}"))
+                .hint("'ebbtide vm list' and 'ebbtide template list' show what is there"));
         };
         if found.record.kind != vm.record.kind {
             let (its, theirs) = (kind_name(vm.record.kind), kind_name(found.record.kind));

@@ -37,7 +37,7 @@ pub(crate) use guard::note;
 pub use guard::{Allow, Guard};
 pub use hotplug::{Detached, attach, detach};
 pub use import::import;
-pub use instance::{becomes_disposable, instance};
+pub use instance::{becomes_disposable, instance, instance_elsewhere};
 pub use instant::{InstantDisk, Memory, Still, disk_uuid};
 pub use life::{precache, prepare, release};
 pub use lineage::{Lineage, Reference};

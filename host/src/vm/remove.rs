@@ -63,6 +63,9 @@ pub fn remove(pool: &Pool, name: &VmName) -> Result<Removed> {
     if removed.later.is_empty() {
         let guard = Guard::take(pool, name, "remove", Allow::Stopped)?;
         removed.said.extend_from_slice(guard.said());
+        let savestates = savestate::list(pool)?.0;
+        let its = savestates.iter().filter(|savestate| savestate.of == vm.record.uuid);
+        removed.said.extend(its.map(|savestate| format!("its savestate {} goes", savestate.uuid)));
         removed.left = take_away(pool, &guard, &lineage, &lock)?;
     } else {
         volatile::mark(pool, &vm, &lock)?;

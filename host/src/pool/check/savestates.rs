@@ -39,7 +39,7 @@ fn one(seen: &SeenSavestate, found: &mut Vec<Finding>) {
     };
     let is_whole = why.is_none();
     found.extend(why.map(|why| {
-        let hint = "remove the directory: nothing else needs it";
+        let hint = "remove the directory, or the savestate by 'ebbtide savestate remove': nothing else needs it";
         human(&seen.dir.path, Problem::SavestateBroken(why), hint)
     }));
     // Of one that is broken nobody knows what belongs to it.

@@ -3,7 +3,7 @@
 use super::read::{list, matching};
 use crate::{
     error::{Error, Refusal, RefusalKind, Result},
-    name::VolumeName,
+    name::{VmName, VolumeName},
     pool::{Pool, SNAPSHOTS, driver::Disk, protocol::uncommitted},
     vm::{
         Guard, InstantDisk, Memory, Run,
@@ -24,6 +24,10 @@ use uuid::Uuid;
 pub struct Source {
     /// That of the savestate or snapshot.
     pub uuid: Uuid,
+    /// The UUID of the VM that the machine was of, where that is known.
+    pub of: Option<Uuid>,
+    /// The VM's name at that time.
+    pub vm: VmName,
     /// What the machine was.
     pub memory: Memory,
     disks: Vec<InstantDisk>,
@@ -52,7 +56,9 @@ pub fn source(pool: &Pool, id: &str) -> Result<Source> {
     let mut found: Vec<Source> = found
         .map(|savestate| Source {
             uuid: savestate.uuid,
+            of: Some(savestate.of),
             dir: savestate.dir(),
+            vm: savestate.vm,
             memory: savestate.memory,
             disks: savestate.disks,
         })
@@ -66,7 +72,14 @@ pub fn source(pool: &Pool, id: &str) -> Result<Source> {
     let without = those.iter().any(|snapshot| snapshot.memory.is_none());
     found.extend(those.into_iter().filter_map(|snapshot| {
         let dir = Path::new(SNAPSHOTS).join(snapshot.uuid.to_string());
-        Some(Source { uuid: snapshot.uuid, dir, memory: snapshot.memory?, disks: snapshot.disks })
+        Some(Source {
+            uuid: snapshot.uuid,
+            of: snapshot.snapshot_of,
+            vm: snapshot.vm,
+            dir,
+            memory: snapshot.memory?,
+            disks: snapshot.disks,
+        })
     }));
     match (found.pop(), found.len()) {
         (Some(source), 0) => Ok(source),

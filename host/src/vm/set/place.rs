@@ -7,7 +7,7 @@ use crate::{
     vm::{
         Reference, Vm,
         lineage::{Lineage, sentence},
-        record::{Record, Versioned},
+        record::{Instance, Record, Versioned},
         versioning,
     },
 };
@@ -32,7 +32,8 @@ pub(super) fn change(record: &mut Record, key: &str, value: &str) -> Result<Opti
         "history" => match &mut record.versioned {
             Some(how) => how.history = yes(key, value)?,
             None => {
-                let text = "history is a setting of versioned VMs, and this is none";
+                yes(key, value)?;
+                let text = "history is a setting of versioned VMs, and this VM is none";
                 return Err(Refusal::new(RefusalKind::Rule, text)
                     .hint("give 'versioned=auto' or 'versioned=manual' before it"));
             }
@@ -80,12 +81,17 @@ pub(super) fn check(pool: &Pool, before: &Vm, after: &Vm, lineage: &Lineage) -> 
     let ahead = after.record.ahead;
     if ahead.ready > 0 && ahead.hot.is_none() {
         let text = format!(
-            "{name} has no hot savestates, and {} disposables cannot be resumed ahead",
+            "without hot savestates of {name}, {} disposables cannot be resumed ahead",
             ahead.ready
         );
-        return Err(Refusal::new(RefusalKind::Rule, text)
-            .hint(format!("'ebbtide vm set {name} hot=30s ready={}' makes one of a machine that has run for 30 s", ahead.ready))
-            .into());
+        let hint = match before.record.ahead.hot {
+            Some(_) => format!("'ebbtide vm set {name} ready=0 hot=no' ends both"),
+            None => format!(
+                "'ebbtide vm set {name} hot=30s ready={}' makes one of a machine that has run for 30 s",
+                ahead.ready
+            ),
+        };
+        return Err(Refusal::new(RefusalKind::Rule, text).hint(hint).into());
     }
     Ok(())
 }
@@ -106,7 +112,14 @@ fn may_change(vm: &Vm, lineage: &Lineage) -> Result<(), Refusal> {
         [] => Ok(()),
         references => {
             let text = format!("{name} has to stay immutable: {}", sentence(references));
-            Err(Refusal::new(RefusalKind::Busy, text).hint("stop these first, or remove them"))
+            let is_ready = |start| lineage.instance(start) == Some(Instance::Ready);
+            let hint = match &references[0] {
+                Reference::Instance(start) if is_ready(start) => {
+                    format!("'ebbtide vm set {name} ready=0' has none stand ready")
+                }
+                other => other.end(),
+            };
+            Err(Refusal::new(RefusalKind::Busy, text).hint(hint))
         }
     }
 }

@@ -91,7 +91,11 @@ pub(in crate::vm) fn check(pool: &Pool, vm: &Vm, lock: &Lock) -> Result<()> {
         .collect();
     match running.as_slice() {
         [] => Ok(()),
-        running => refuse(format!("{name} cannot be renamed: {}", sentence(running))),
+        running => {
+            let text =
+                format!("{name} cannot be versioned, and be called {next}: {}", sentence(running));
+            Err(Refusal::new(RefusalKind::Rule, text).hint(running[0].end()).into())
+        }
     }
 }
 

@@ -94,6 +94,9 @@ impl Model {
 
     pub(crate) fn replace(&mut self, from: &str, to: &str) -> Option<()> {
         let from = self.clone_vm(from, to)?;
+        if self.vms[&from].versioned.is_some() || self.vms[&from].version_of.is_some() {
+            return None;
+        }
         let boots = |vm: &Machine| vm.template.as_ref() == Some(&from);
         if self.vms.values().any(|vm| boots(vm) && vm.runs) {
             return None;
