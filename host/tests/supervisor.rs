@@ -279,7 +279,8 @@ fn a_guest_with_an_agent_holds_its_file_systems_around_a_snapshot() {
     played.starts();
     agent(&played);
     let pool = ebbtide::pool::Pool::open(&played.host.pool()).unwrap();
-    let vm = pool.vm(&"a".parse().unwrap()).unwrap();
+    let name = "a".parse().unwrap();
+    let vm = pool.vm(&name).unwrap();
     let ebbtide::vm::Status::Running(run) = ebbtide::vm::status(&pool, &vm).unwrap() else {
         panic!("it does not run");
     };
@@ -287,7 +288,7 @@ fn a_guest_with_an_agent_holds_its_file_systems_around_a_snapshot() {
     let started = Instant::now();
     let heard = loop {
         fs::write(played.file("heard"), "").unwrap();
-        ebbtide::engine::qemu::snapshot(&run, None, false, &mut |_| {}).unwrap();
+        ebbtide::engine::qemu::snapshot(&name, &run, None, false, &mut |_| {}).unwrap();
         let heard = fs::read_to_string(played.file("heard")).unwrap();
         if heard.contains("guest-fsfreeze-freeze") || started.elapsed() > Duration::from_secs(20) {
             break heard;

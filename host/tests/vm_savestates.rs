@@ -38,7 +38,9 @@ fn start_from(host: &Host, name: &str, id: &str) -> Guest {
 }
 
 fn snapshot(host: &Host, name: &str, label: &str, memory: bool) -> Snapshot {
-    let uuid = qemu::snapshot(&run(host, name), Some(label), memory, &mut |_| {}).unwrap();
+    let name = name.parse().unwrap();
+    let uuid =
+        qemu::snapshot(&name, &run(host, name.as_str()), Some(label), memory, &mut |_| {}).unwrap();
     let (all, _) = vm::snapshots(&pool(host)).unwrap();
     all.into_iter().find(|snapshot| snapshot.uuid == uuid).unwrap()
 }
@@ -202,13 +204,16 @@ fn a_machine_that_stands_ready_is_the_firsts_who_wants_it() -> Result<()> {
         supervised(&host, name, &["--from", &id, "--ready"]).unwrap();
         assert_eq!(standing(&host, name), "paused");
     }
-    let run_of_b = run(&host, "b");
-    let refused = qemu::savestate(&run_of_b).unwrap_err().to_string();
+    let (b, run_of_b) = ("b".parse().unwrap(), run(&host, "b"));
+    let refused = qemu::savestate(&b, &run_of_b).unwrap_err().to_string();
     assert!(refused.contains("b was not let run yet"), "{refused}");
-    assert!(qemu::hand_over(&run_of_b).unwrap());
+    assert!(qemu::hand_over(&b, &run_of_b).unwrap());
     assert_eq!(standing(&host, "b"), "running");
-    assert!(!qemu::hand_over(&run_of_b).unwrap());
-    assert!(!qemu::hand_over(&run(&host, "a")).unwrap(), "it never stood ready");
+    assert!(!qemu::hand_over(&b, &run_of_b).unwrap());
+    assert!(
+        !qemu::hand_over(&"a".parse().unwrap(), &run(&host, "a")).unwrap(),
+        "it never stood ready"
+    );
     // Nobody ever let it run.
     host.run(&["stop", "c", "--timeout", "10"]);
     assert_eq!((host.state("c").as_str(), host.left("c")), ("stopped", vec![]));
@@ -225,8 +230,8 @@ fn a_machine_does_not_stand_still_for_ever_when_its_supervisor_is_killed() -> Re
     ask(&host, "a", "stop", &json!({}));
     end(supervisor);
     assert_eq!(standing(&host, "a"), "paused");
-    let refused = qemu::savestate(&run).unwrap_err();
-    assert!(refused.to_string().contains("supervisor of this VM is gone"), "{refused}");
+    let refused = qemu::savestate(&"a".parse().unwrap(), &run).unwrap_err();
+    assert!(refused.to_string().contains("the supervisor of a is gone"), "{refused}");
     host.refuses(&["stop", "a", "--timeout", "1"], &["has not shut down within 1 s"]);
     assert_eq!(standing(&host, "a"), "running");
     host.must(&["stop", "a", "--force"]);
@@ -259,7 +264,7 @@ fn a_guest_that_keeps_its_network_card_goes_on_with_it() -> Result<()> {
     while !has_one() {
         assert!(started.elapsed() < LIMIT);
     }
-    qemu::snapshot(&run(&host, "a"), None, false, &mut |_| {}).unwrap();
+    qemu::snapshot(&"a".parse().unwrap(), &run(&host, "a"), None, false, &mut |_| {}).unwrap();
     Ok(())
 }
 

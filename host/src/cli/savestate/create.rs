@@ -16,7 +16,8 @@ use ebbtide::{
 
 /// Keep the machine of a VM as it is at this moment, its memory and all its disks
 ///
-/// The VM goes on. 'ebbtide start NAME --from ID' makes a VM go on from there, on disks of its own.
+/// The VM goes on. 'ebbtide start NAME --from ID' makes a VM go on from there, on clones of these disks: what that VM has at its
+/// end becomes its new version.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template; it runs, unless it is a hot one
@@ -48,7 +49,7 @@ fn hot(pool: &Pool, name: &VmName) -> Result<Savestate> {
 fn manual(pool: &Pool, name: &VmName) -> Result<Savestate> {
     match status(pool, &pool.vm(name)?)? {
         Status::Running(run) if run.engine == ENGINE => {
-            savestate::find(pool, &qemu::savestate(&run)?.to_string())
+            savestate::find(pool, &qemu::savestate(name, &run)?.to_string())
         }
         Status::Running(_) | Status::Prepared(_) | Status::Elsewhere(_) => {
             let text = format!("{name} does not run under QEMU of this host");

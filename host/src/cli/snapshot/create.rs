@@ -32,9 +32,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let uuid = match status(&pool, &pool.vm(&options.name)?)? {
         // It is its supervisor who can make the machine stand still.
-        Status::Running(run) if run.engine == ENGINE => {
-            qemu::snapshot(&run, options.label.as_deref(), options.memory, &mut out::say)?
-        }
+        Status::Running(run) if run.engine == ENGINE => qemu::snapshot(
+            &options.name,
+            &run,
+            options.label.as_deref(),
+            options.memory,
+            &mut out::say,
+        )?,
         Status::Stopped | Status::CutOff(_) if options.memory => {
             return Err(no_memory(&options.name).into());
         }

@@ -19,7 +19,7 @@ use crate::{
         driver::{Disk, Ending},
     },
     vm::{
-        self, Guard, Instance, Memory, Run,
+        self, Guard, Instance, Memory, Run, Vm,
         savestate::{self, Source},
     },
 };
@@ -74,17 +74,52 @@ pub(super) fn begin(
     }
     let host = Host { accelerator, sandbox };
     let beginning = Beginning { pool, guard, runtime, program, host, extra: &how.extra };
-    let Some(id) = &how.from else { return beginning.cold() };
-    let resumed = savestate::source(pool, id).and_then(|source| beginning.from(&source));
+    let name = &guard.vm().name;
+    let cold =
+        || beginning.cold().map_err(|error| of_qemu(error, &format!("{name} is not started")));
+    let Some(id) = &how.from else { return cold() };
+    let resumed = savestate::source(pool, id).and_then(|source| {
+        let is_another = how.instance.is_none() && source.of != Some(guard.vm().record.uuid);
+        let sentence = is_another.then(|| others(pool, guard.vm(), &source)).transpose()?;
+        let begun = beginning.from(&source)?;
+        sentence.into_iter().for_each(&mut *say);
+        Ok(begun)
+    });
     match resumed {
         Err(error) if how.or_cold => {
-            let name = &guard.vm().name;
             say(format!("{name} does not go on from {id}, and starts anew: {}", error.chain()));
             give_up(pool, id, stale);
-            beginning.cold()
+            cold()
         }
-        resumed => resumed,
+        resumed => {
+            resumed.map_err(|error| of_qemu(error, &format!("{name} does not go on from {id}")))
+        }
     }
+}
+
+/// Says what became of what QEMU said something against.
+fn of_qemu(error: Error, what: &str) -> Error {
+    match error {
+        Error::Program { program, said } => {
+            Error::Program { program: format!("{what}: {program}"), said }
+        }
+        other => other,
+    }
+}
+
+/// Says whose disks a VM has from now on.
+fn others(pool: &Pool, vm: &Vm, source: &Source) -> Result<String> {
+    let kept = vm.volumes(pool)?.into_iter().filter(|volume| volume.role.is_kept());
+    let kept: Vec<_> = kept.map(|volume| volume.id.to_string()).collect();
+    let of = &source.vm;
+    Ok(match kept.as_slice() {
+        [] => format!("{} goes on as {of} was", vm.name),
+        [one] => format!("{one} goes on as that of {of} was: what it had is the version before"),
+        several => format!(
+            "{} go on as those of {of} were: what they had are the versions before",
+            several.join(", ")
+        ),
+    })
 }
 
 /// Removes a hot savestate from which no machine goes on, so that there is another one.

@@ -66,41 +66,42 @@ pub fn paused(run: &Run) -> Option<String> {
 /// The VM has ended meanwhile, stands still, or its supervisor is gone; the driver cannot; the guest does not give up its network
 /// card, for a memory. Nothing is there then, and the machine goes on.
 pub fn snapshot(
+    name: &VmName,
     run: &Run,
     label: Option<&str>,
     memory: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<Uuid> {
-    take(run, &Request::Snapshot { label: label.map(Into::into), memory }, say)
+    take(name, run, &Request::Snapshot { label: label.map(Into::into), memory }, say)
 }
 
 /// Takes a savestate of a running VM, which goes on. Durable when it returns.
 ///
 /// # Errors
 /// As for [`snapshot`].
-pub fn savestate(run: &Run) -> Result<Uuid> {
-    take(run, &Request::Savestate(None), &mut |_| {})
+pub fn savestate(name: &VmName, run: &Run) -> Result<Uuid> {
+    take(name, run, &Request::Savestate(None), &mut |_| {})
 }
 
-/// Takes the hot savestate of `owner` of a VM that runs and has the same versions.
+/// Takes the hot savestate of `owner` of the VM `name`, which runs and has the same versions.
 ///
 /// # Errors
 /// As for [`snapshot`].
-pub(super) fn hot_savestate(run: &Run, owner: &VmName) -> Result<Uuid> {
-    take(run, &Request::Savestate(Some(owner.clone())), &mut |_| {})
+pub(super) fn hot_savestate(name: &VmName, run: &Run, owner: &VmName) -> Result<Uuid> {
+    take(name, run, &Request::Savestate(Some(owner.clone())), &mut |_| {})
 }
 
-fn take(run: &Run, request: &Request, say_on: &mut dyn FnMut(&str)) -> Result<Uuid> {
-    let (stream, mut heard) = supervisor(run)?;
+fn take(name: &VmName, run: &Run, request: &Request, say_on: &mut dyn FnMut(&str)) -> Result<Uuid> {
+    let (stream, mut heard) = supervisor(name, run)?;
     say(&stream, request);
     loop {
         match heard.next() {
             Some(News::Took(uuid)) => return Ok(uuid),
             Some(News::Refused(failure)) => return Err(failure.into()),
-            Some(News::Ended(_)) => return Err(ended().into()),
+            Some(News::Ended(_)) => return Err(ended(name).into()),
             Some(News::Said(sentence)) => say_on(&sentence),
             Some(_) => {}
-            None => return Err(gone().into()),
+            None => return Err(gone(name).into()),
         }
     }
 }
@@ -109,32 +110,33 @@ fn take(run: &Run, request: &Request, say_on: &mut dyn FnMut(&str)) -> Result<Uu
 ///
 /// # Errors
 /// It has ended, or its supervisor is gone.
-pub fn hand_over(run: &Run) -> Result<bool> {
-    let (stream, mut heard) = supervisor(run)?;
+pub fn hand_over(name: &VmName, run: &Run) -> Result<bool> {
+    let (stream, mut heard) = supervisor(name, run)?;
     say(&stream, &Request::Go);
     loop {
         match heard.next() {
             Some(News::Handed(is_ours)) => return Ok(is_ours),
-            Some(News::Ended(_)) => return Err(ended().into()),
+            Some(News::Ended(_)) => return Err(ended(name).into()),
             Some(_) => {}
-            None => return Err(gone().into()),
+            None => return Err(gone(name).into()),
         }
     }
 }
 
-fn supervisor(run: &Run) -> Result<(UnixStream, Heard)> {
-    let stream = connect(socket(run, "supervisor")?).map_err(|_| gone())?;
+fn supervisor(name: &VmName, run: &Run) -> Result<(UnixStream, Heard)> {
+    let stream = connect(socket(run, "supervisor")?).map_err(|_| gone(name))?;
     let heard = Heard::new(&stream)?;
     Ok((stream, heard))
 }
 
-fn ended() -> Refusal {
-    Refusal::new(RefusalKind::Unable, "the machine has ended meanwhile")
+fn ended(name: &VmName) -> Refusal {
+    Refusal::new(RefusalKind::Unable, format!("{name} has ended meanwhile"))
 }
 
-fn gone() -> Refusal {
-    Refusal::new(RefusalKind::Unable, "the supervisor of this VM is gone, or is of another version")
-        .hint("stop the VM, and start it again")
+fn gone(name: &VmName) -> Refusal {
+    let text = format!("the supervisor of {name} is gone, or is of another version");
+    Refusal::new(RefusalKind::Unable, text)
+        .hint(format!("'ebbtide stop {name}' and 'ebbtide start {name}' give it another one"))
 }
 
 /// Connects to the monitor of a running VM. It has one client at a time; others wait, for 20 s at most.

@@ -24,7 +24,7 @@ use std::{io, process::Command, time::Duration};
 
 /// How long a guest may take until its agent answers.
 const BOOT: Duration = Duration::from_secs(600);
-/// How often it is looked whether a machine is still there that is waited for.
+/// How often it is looked whether a machine that is waited for is still there, and wanted.
 const OFTEN: Duration = Duration::from_millis(500);
 /// How long a machine may take to end by force.
 const END: Duration = Duration::from_secs(10);
@@ -44,7 +44,8 @@ pub enum Need {
 /// program that runs a clone of the VM named. Returns `None` when it is not needed, or somebody makes it already.
 ///
 /// # Errors
-/// The pool can have none; it is not known when to take it; the clone does not start, or ends too early; and as for [`super::savestate`].
+/// The pool can have none; it is not known when to take it; the clone does not start, or ends too early; and as for
+/// [`super::savestate`].
 pub fn refresh(
     pool: &Pool,
     name: &VmName,
@@ -70,7 +71,7 @@ pub fn refresh(
             if !is_needed(pool, name, need, made.as_ref())? {
                 break;
             }
-            made = Some(make(pool, &pool.vm(name)?, supervisor)?);
+            made = make(pool, &pool.vm(name)?, supervisor)?.or(made);
         }
         if is_stale(pool, &pool.vm(name)?)? {
             log::warn!(
@@ -99,66 +100,92 @@ pub(super) fn is_stale(pool: &Pool, vm: &Vm) -> Result<bool> {
     Ok(!hot.memory.machine.contains(&fit::boots(&machine::boot(pool, vm)?)))
 }
 
-/// Makes the hot savestate of a VM once, and removes the one before it.
+/// Makes the hot savestate of a VM once, and removes the one before it. `None` when it is to be another one by now, or none.
 fn make(
     pool: &Pool,
     vm: &Vm,
     supervisor: &dyn Fn(&VmName) -> Result<Command>,
-) -> Result<Savestate> {
+) -> Result<Option<Savestate>> {
     let hot = vm.record.ahead.hot.ok_or_else(|| never(&vm.name))?;
     let said = &mut |sentence: &str| log::info!("{sentence}");
     let ready = start(pool, &vm.name, supervisor(&vm.name)?, said)?;
     let seed = ready.name().clone();
-    let mut watch = ready.go()?;
+    let watch = ready.go()?;
     let Status::Running(run) = vm::status(pool, &pool.vm(&seed)?)? else {
         return Err(too_early(&seed).into());
     };
-    let taken = wait(&seed, &run, &mut watch, hot).and_then(|()| hot_savestate(&run, &vm.name));
-    let ended = stop(&seed, &run, Stop { discard: true, force: true, limit: END });
-    let savestate = savestate::find(pool, &taken?.to_string())?;
+    let mut seed = Seed { pool, of: &vm.name, hot, name: seed, run, watch };
+    let taken = match seed.wait() {
+        Ok(true) => hot_savestate(&seed.name, &seed.run, &vm.name).map(Some),
+        Ok(false) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let ended = stop(&seed.name, &seed.run, Stop { discard: true, force: true, limit: END });
+    let Some(taken) = taken? else { return ended.map(|_| None) };
+    let savestate = savestate::find(pool, &taken.to_string())?;
     savestate::replace_hot(pool, &savestate)?;
     // Whoever wants none any more removes what is there, and may have come before this one was.
     if pool.vm(&vm.name)?.record.ahead.hot.is_none() {
         savestate::remove(pool, &savestate)?;
         return Err(never(&vm.name).into());
     }
-    ended.map(|_| savestate)
+    ended.map(|_| Some(savestate))
 }
 
-/// Waits until a machine is one that a hot savestate is to be taken of.
-fn wait(seed: &VmName, run: &Run, watch: &mut Watch, hot: Hot) -> Result<()> {
-    match hot {
-        Hot::After(time) => {
-            let time = Duration::try_from(time).unwrap_or_default();
-            still_there(seed, watch, Deadline::exactly(time))
-        }
-        Hot::Agent => {
-            let socket = super::client::socket(run, "agent")?;
-            let mut agent = Agent::connect(socket).map_err(told)?;
-            let deadline = Deadline::after(BOOT);
-            while let Err(error) = agent.wait(deadline.but_at_most(OFTEN)) {
-                still_there(seed, watch, Deadline::exactly(Duration::ZERO))?;
-                if deadline.left().is_none() {
-                    return Err(told(error));
+/// A clone of a VM that runs until a hot savestate is taken of it.
+struct Seed<'a> {
+    pool: &'a Pool,
+    of: &'a VmName,
+    /// When it is to be taken.
+    hot: Hot,
+    name: VmName,
+    run: Run,
+    watch: Watch,
+}
+
+impl Seed<'_> {
+    /// Waits until it is one that a hot savestate is to be taken of. `false` when nobody wants that any more.
+    fn wait(&mut self) -> Result<bool> {
+        match self.hot {
+            Hot::After(time) => {
+                let deadline = Deadline::exactly(Duration::try_from(time).unwrap_or_default());
+                while deadline.left().is_some() {
+                    if !self.is_wanted(deadline.but_at_most(OFTEN))? {
+                        return Ok(false);
+                    }
                 }
+                Ok(true)
             }
-            Ok(())
+            Hot::Agent => {
+                let socket = super::client::socket(&self.run, "agent")?;
+                let mut agent = Agent::connect(socket).map_err(told)?;
+                let deadline = Deadline::after(BOOT);
+                while agent.wait(deadline.but_at_most(OFTEN)).is_err() {
+                    if !self.is_wanted(Deadline::exactly(Duration::ZERO))? {
+                        return Ok(false);
+                    }
+                    if deadline.left().is_none() {
+                        return Err(no_agent(self.of, deadline.waited()).into());
+                    }
+                }
+                Ok(true)
+            }
         }
     }
-}
 
-/// Returns at the deadline, unless the machine has ended by then.
-fn still_there(seed: &VmName, watch: &mut Watch, deadline: Deadline) -> Result<()> {
-    while watch.heard.wait(deadline) {
-        match watch.heard.next() {
-            Some(News::Ended(_)) | None => return Err(too_early(seed).into()),
-            Some(_) => {}
+    /// Returns at the deadline whether it is wanted still, unless it has ended by then.
+    fn is_wanted(&mut self, deadline: Deadline) -> Result<bool> {
+        while self.watch.heard.wait(deadline) {
+            match self.watch.heard.next() {
+                Some(News::Ended(_)) | None => return Err(too_early(&self.name).into()),
+                Some(_) => {}
+            }
+            if deadline.left().is_none() {
+                break;
+            }
         }
-        if deadline.left().is_none() {
-            break;
-        }
+        Ok(self.pool.vm(self.of)?.record.ahead.hot == Some(self.hot))
     }
-    Ok(())
 }
 
 /// Ends what somebody who was cut off has started for a hot savestate of a VM. The caller has the lock for that.
@@ -179,6 +206,16 @@ fn end_leftovers(pool: &Pool, vm: &Vm) -> Result<()> {
 fn too_early(seed: &VmName) -> Refusal {
     let text = format!("{seed} has ended before a savestate could be taken of it");
     Refusal::new(RefusalKind::Unable, text)
+}
+
+fn no_agent(name: &VmName, waited: Duration) -> Refusal {
+    let text = format!(
+        "no agent has answered in a machine of {name} within {} s, and its hot savestate is taken when one does",
+        waited.as_secs()
+    );
+    Refusal::new(RefusalKind::Unable, text).hint(format!(
+        "qemu-guest-agent in the guest is one; 'ebbtide vm set {name} hot=30s' needs none"
+    ))
 }
 
 fn never(name: &VmName) -> Refusal {

@@ -66,7 +66,7 @@ pub fn take_ready(pool: &Pool, of: &Vm) -> Result<Handed> {
         if one.run.resumed != Some(hot.uuid) {
             continue;
         }
-        match hand_over(&one.run) {
+        match hand_over(&one.name, &one.run) {
             Ok(true) => {
                 vm::becomes_disposable(pool, &one.name)?;
                 handed.name = Some(one.name);

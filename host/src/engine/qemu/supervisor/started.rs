@@ -26,7 +26,11 @@ impl<'a> Started<'a> {
         hooks: Hooks<'_>,
     ) -> Result<Self> {
         let guard = match how.instance {
-            Some(instance) => vm::instance(pool, name, instance)?,
+            // A hot savestate is of the VM's versions.
+            Some(instance) if how.from.is_none() || how.or_cold || how.ready => {
+                vm::instance(pool, name, instance)?
+            }
+            Some(instance) => vm::instance_elsewhere(pool, name, instance)?,
             None => Guard::take(pool, name, "start", Allow::Stopped)?,
         };
         control.tell(&News::Named(guard.vm().name.clone()));
