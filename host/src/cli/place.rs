@@ -1,10 +1,10 @@
 //! A VM's place among others, as it is printed.
 
-use super::context::said;
+use super::{context::said, out};
 use ebbtide::{
     Result, VmName,
     pool::Pool,
-    vm::{Instance, Record, set},
+    vm::{Instance, Record, remove, set},
 };
 use serde::Serialize;
 
@@ -20,12 +20,20 @@ pub(crate) struct PlaceOptions {
 }
 
 impl PlaceOptions {
-    /// Sets what is given, of a VM that was just made.
+    /// Sets what is given, of a VM that was just made. It is gone again where that is refused.
     pub(crate) fn apply(&self, pool: &Pool, name: &VmName) -> Result<()> {
         let settings =
             [(self.immutable, ("immutable", "yes")), (self.versioned, ("versioned", "auto"))];
         for (_, setting) in settings.into_iter().filter(|(is, _)| *is) {
-            said(&set(pool, name, &[setting])?);
+            match set(pool, name, &[setting]) {
+                Ok(sentences) => said(&sentences),
+                Err(error) => {
+                    if let Err(stays) = remove(pool, name) {
+                        out::say(&format!("{name} is made, and stays: {}", stays.chain()));
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Need},
     pool::Pool,
-    vm::{Instance, savestate::Savestate},
+    vm::{Instance, follow_up, savestate::Savestate},
 };
 
 /// Make what is made ahead of a VM: its hot savestate, where there is none of its current versions, and disposables that stand ready
@@ -22,6 +22,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let name = &options.name;
     let failed = hot(&pool, name, Need::Stale).err();
     let failed = failed.map(|error| format!("its hot savestate is not made: {}", error.chain()));
+    // The one before may have been the last that kept a template.
+    follow_up(&pool)?.iter().for_each(|sentence| out::say(sentence));
     let supervisor = |name: &VmName, how: &How| supervise::command(&pool, name, how);
     for sentence in qemu::refill(&pool, name, failed, &supervisor)? {
         out::say(&format!("{name}: {sentence}"));

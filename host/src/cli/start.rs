@@ -38,7 +38,8 @@ pub(crate) struct What {
     /// Start a clone, NAME-dispN, that is gone with all that it wrote when it stops
     #[arg(long)]
     disposable: bool,
-    /// Go on from where a machine stood: a savestate, or a snapshot with memory, by its UUID, a beginning of it, or a label
+    /// Go on from where a machine stood, with what its disks had then: a savestate, or a snapshot with memory, by its UUID, a
+    /// beginning of it, or a label
     #[arg(long, value_name = "ID")]
     from: Option<String>,
     /// Further arguments of QEMU

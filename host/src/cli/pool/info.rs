@@ -25,6 +25,7 @@ struct Info<'a> {
     templates: u64,
     vms: u64,
     snapshots: u64,
+    savestates: u64,
     unreadable: u64,
     images: u64,
     length: u64,
@@ -45,6 +46,7 @@ pub(super) fn print(context: &Context, pool: &Pool) -> Result<()> {
             templates: info.templates,
             vms: info.appvms,
             snapshots: info.snapshots,
+            savestates: info.savestates,
             unreadable: info.unreadable,
             images: info.images,
             length: info.length.0,
@@ -69,6 +71,9 @@ pub(super) fn print(context: &Context, pool: &Pool) -> Result<()> {
     ];
     if info.snapshots > 0 {
         fields.push(("snapshots", info.snapshots.to_string()));
+    }
+    if info.savestates > 0 {
+        fields.push(("savestates", info.savestates.to_string()));
     }
     if info.unreadable > 0 {
         fields.push(("unreadable", format!("{}: 'ebbtide pool check' says why", info.unreadable)));

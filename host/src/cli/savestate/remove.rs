@@ -1,7 +1,10 @@
 //! `ebbtide savestate remove`.
 
-use crate::cli::{Context, out};
-use ebbtide::{Result, vm::savestate};
+use crate::cli::{Context, context::said, out};
+use ebbtide::{
+    Result,
+    vm::{follow_up, savestate},
+};
 
 /// Remove a savestate
 ///
@@ -18,5 +21,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     for left in savestate::remove(&pool, &savestate)? {
         out::say(&format!("{} is not ours, and stays", left.display()));
     }
+    // It may have been the last that kept a template.
+    said(&follow_up(&pool)?);
     Ok(())
 }

@@ -34,6 +34,12 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     stop(&pool, &vm_of(&pool, &snapshot)?.name, limit)?;
     let reverted = revert_vm(&pool, &snapshot)?;
     said(&reverted.said);
+    if snapshot.memory.is_some() {
+        let (vm, id) = (&reverted.vm.name, snapshot.uuid);
+        out::say(&format!(
+            "the disks are the snapshot's; 'ebbtide start {vm} --from {id}' goes on with its memory, too"
+        ));
+    }
     background::precache(&pool, &reverted.vm.name);
     if context.json {
         return outcome::print(context, &reverted.disks);

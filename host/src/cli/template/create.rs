@@ -33,10 +33,10 @@ pub(crate) struct Options {
     /// Its command line
     #[arg(long, value_name = "TEXT", requires = "kernel")]
     cmdline: Option<String>,
-    /// Size of its private disk; 0 for none
+    /// Size of its private disk, 2G by default; 0 for none
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     private: Option<Bytes>,
-    /// Room for swap on its volatile disk
+    /// Room for swap on its volatile disk, 1G by default
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     swap: Option<Bytes>,
     /// How many versions of each disk are kept beside the current one, if not as the pool says

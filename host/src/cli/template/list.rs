@@ -54,8 +54,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
 fn look<'a>(listed: &'a Listed, all: &[Listed]) -> Template<'a> {
     let root = listed.volumes.iter().find(|(name, _)| name.as_str() == "root");
     let current = root.and_then(|(_, state): &(_, State)| state.current);
-    let of =
-        listed.vm.record.flags.version_of.as_ref().filter(|_| !listed.vm.record.flags.internal);
+    let flags = &listed.vm.record.flags;
+    // After the end of versions the name is that of a VM again.
+    let is_vm = |of: &VmName| all.iter().any(|other| other.vm.name == *of);
+    let of = flags.version_of.as_ref().filter(|of| !flags.internal && !is_vm(of));
     let boots = |other: &&Listed| {
         let template = other.vm.record.template.as_ref();
         template == Some(&listed.vm.name) || (template.is_some() && template == of)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// List the VMs
 ///
-/// OUTDATED is yes where the template has another version now than the one that the VM runs on or last ran on: its
+/// OUTDATED is yes where the template has another version now than the one that the VM runs on, or was cut off on: its
 /// next start takes that. `uncommitted` is what a VM that was cut off has left: its next start goes on from there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

@@ -6,8 +6,8 @@ use ebbtide::{Result, VmName, engine::qemu, vm::remove};
 /// Remove a VM or a template with all its versions
 ///
 /// One to which something refers is marked, and goes with the last of these: it runs, VMs boot from it, a start of it runs, or
-/// a savestate was taken on it. 'ebbtide vm set NAME volatile=no' takes the mark away. Clones of it lose nothing, and
-/// snapshots stay. Files that are not ebbtide's stay, and are named.
+/// a savestate was taken of a VM that ran on it. 'ebbtide vm set NAME volatile=no' takes the mark away. Its own savestates go
+/// with it. Clones of it lose nothing, and snapshots stay. Files that are not ebbtide's stay, and are named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The VM or the template
