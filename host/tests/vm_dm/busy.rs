@@ -10,6 +10,7 @@ use ebbtide::pool::driver::{Ending, Outcome};
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 use vmtest::{Result, require};
 
@@ -33,7 +34,15 @@ fn what_is_open_is_not_removed() -> Result<()> {
 fn open(disk: &Path) -> Child {
     let mut sleep = Command::new("sleep");
     let file = std::fs::File::open(disk).unwrap();
-    sleep.arg("1000").stdin(Stdio::from(file)).spawn().unwrap()
+    let child = sleep.arg("1000").stdin(Stdio::from(file)).spawn().unwrap();
+    // A process runs its program a moment before it has the program's name.
+    let name = format!("/proc/{}/comm", child.id());
+    let begun = Instant::now();
+    while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{name} is not that of sleep");
+        std::thread::yield_now();
+    }
+    child
 }
 
 fn end(mut child: Child) {
