@@ -1,6 +1,6 @@
 //! `ebbtide refresh`: what is made before somebody wants a disposable, by a process that nobody waits for.
 
-use super::{Context, out, supervise};
+use super::{Context, context::said, out, supervise};
 use ebbtide::{
     Result, VmName,
     engine::qemu::{self, How, Need},
@@ -21,9 +21,15 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<()> {
     let pool = context.open()?;
     let name = &options.name;
     let failed = hot(&pool, name, Need::Stale).err();
-    let failed = failed.map(|error| format!("its hot savestate is not made: {}", error.chain()));
+    let failed = failed.map(|error| {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("its hot savestate is not made: {}{hint}", error.chain())
+    });
     // The one before may have been the last that kept a template.
-    follow_up(&pool)?.iter().for_each(|sentence| out::say(sentence));
+    match follow_up(&pool) {
+        Ok(sentences) => said(&sentences),
+        Err(error) => log::warn!("what that makes possible is not done yet: {}", error.chain()),
+    }
     let supervisor = |name: &VmName, how: &How| supervise::command(&pool, name, how);
     for sentence in qemu::refill(&pool, name, failed, &supervisor)? {
         out::say(&format!("{name}: {sentence}"));
