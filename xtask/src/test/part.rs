@@ -44,7 +44,7 @@ impl Part {
             Part::Doc => "examples in the documentation",
             Part::Fuzz => "random input, for a short while",
             Part::Root => "mounts file systems of its own",
-            Part::Vm => "boots test machines, two at once",
+            Part::Vm => "boots test machines, three at once",
         }
     }
 
