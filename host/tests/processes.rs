@@ -12,6 +12,7 @@ use ebbtide_format::units::Bytes;
 use std::{
     fs,
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -60,20 +61,25 @@ fn a_vm_runs_exactly_while_its_engine_lives() {
 
 #[test]
 fn a_vm_is_stopped_when_its_engine_has_ended_and_not_when_its_lock_is_free() {
-    let (_dir, pool, work) = pool();
+    let (dir, pool, work) = pool();
     let guard = Guard::take(&pool, &work, "start", Allow::Stopped).unwrap();
     let mut run = Run::new(qemu::ENGINE).unwrap();
     vm::prepare(&pool, &guard, run.clone()).unwrap();
     let lock = guard.lock_file().unwrap().try_clone().unwrap();
     // A process that ends closes its files, and is there for some time yet.
-    let ends = "sleep 0.3; exec </dev/null; sleep 0.5";
-    let mut engine =
-        Command::new("sh").args(["-c", ends]).stdin(Stdio::from(lock)).spawn().unwrap();
+    let ends = r#"until test -e "$0"; do sleep 0.02; done; exec </dev/null; sleep 0.5"#;
+    let go = dir.path().join("go");
+    let started = Command::new("sh").args(["-c", ends]).arg(&go).stdin(Stdio::from(lock)).spawn();
+    let mut engine = started.unwrap();
     run.pid = Some(engine.id());
     run.sockets = ["supervisor", "qmp"].map(|name| (name.into(), "/nonexistent".into())).into();
     vm::write_run(&pool, &guard, &run).unwrap();
     drop(guard);
     let how = Stop { discard: false, force: true, limit: Duration::from_secs(1) };
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        fs::write(go, "").unwrap();
+    });
     drop(qemu::settle(&pool, &work, &run, how).unwrap());
     assert_eq!(engine.try_wait().unwrap().and_then(|status| status.code()), Some(0));
 }
